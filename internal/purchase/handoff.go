@@ -19,8 +19,9 @@ const (
 
 // Handoff is the body of a message on PURCHASES_PENDING: a purchase that was
 // submitted and has no terminal answer yet. Request is the body as it was
-// published and ChannelID the account's at that time, so that the poller reads
-// the very request that the consumer read.
+// published, RequestSequence its place in PURCHASES_REQUESTS, and ChannelID the
+// account's at that time, so that the poller reads the very request that the
+// consumer read.
 type Handoff struct {
 	Account           string          `json:"account"`
 	MerchantReference string          `json:"merchantReference"`
@@ -31,13 +32,22 @@ type Handoff struct {
 	Request           json.RawMessage `json:"request"`
 	ChannelID         string          `json:"channelId,omitempty"`
 	Attempts          int             `json:"attempts"`
+	RequestSequence   uint64          `json:"requestSequence"`
 	RequestedAt       time.Time       `json:"requestedAt"`
 	SubmittedAt       time.Time       `json:"submittedAt"`
 }
 
+// Submission is what a hand-off needs beside the request and the last outcome.
+type Submission struct {
+	Attempts        int
+	RequestSequence uint64
+	RequestedAt     time.Time
+	SubmittedAt     time.Time
+}
+
 // HandOver makes the hand-off of a purchase whose end is not known. An in-flight
 // outcome is in_flight for good; every other is unknown.
-func (r *Request) HandOver(o Outcome, attempts int, requestedAt, submittedAt time.Time) Handoff {
+func (r *Request) HandOver(o Outcome, s Submission) Handoff {
 	state := OpenUnknown
 	if o.Kind == InFlight {
 		state = OpenInFlight
@@ -51,9 +61,10 @@ func (r *Request) HandOver(o Outcome, attempts int, requestedAt, submittedAt tim
 		RequestDigest:     r.Digest,
 		Request:           r.Body(),
 		ChannelID:         r.channelID,
-		Attempts:          attempts,
-		RequestedAt:       requestedAt.UTC(),
-		SubmittedAt:       submittedAt.UTC(),
+		Attempts:          s.Attempts,
+		RequestSequence:   s.RequestSequence,
+		RequestedAt:       s.RequestedAt.UTC(),
+		SubmittedAt:       s.SubmittedAt.UTC(),
 	}
 }
 

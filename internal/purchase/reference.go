@@ -56,7 +56,8 @@ func FromToken(token string) (string, error) {
 		return "", ErrToken
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token[1:])
-	if err != nil || !ValidReference(string(raw)) || plainToken.Match(raw) {
+	// The decoder skips line ends: only the very token that Token makes is taken.
+	if err != nil || !ValidReference(string(raw)) || Token(string(raw)) != token {
 		return "", ErrToken
 	}
 	return string(raw), nil

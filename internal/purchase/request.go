@@ -3,7 +3,9 @@ package purchase
 import (
 	"bytes"
 	"encoding/json"
+	"regexp"
 	"sort"
+	"strings"
 	"time"
 )
 
@@ -73,9 +75,10 @@ func (r *Request) absent(name string) bool {
 	return m.kind == kindNull || (m.kind == kindString && m.text == "")
 }
 
-// text is the decoded value of a string field, or "".
+// text is the decoded value of a string field, or "" where it is no string or,
+// for a lone surrogate, cannot be UTF-8.
 func (r *Request) text(name string) string {
-	if at := r.doc.find(name); at >= 0 {
+	if at := r.doc.find(name); at >= 0 && r.doc.members[at].wellFormed {
 		return r.doc.members[at].text
 	}
 	return ""
@@ -195,15 +198,23 @@ func (r *Request) ChannelID() string {
 	return r.text(fieldChannelID)
 }
 
+var rfc3339 = regexp.MustCompile(
+	`^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`)
+
 // Expiry reads the header Vendstream-Expires-At. The zero time stands for a
 // header that is not there; an unreadable one is a refusal (contract, "Request message").
 func Expiry(header string) (time.Time, *Refusal) {
 	if header == "" {
 		return time.Time{}, nil
 	}
-	at, err := time.Parse(time.RFC3339Nano, header)
-	if err != nil {
+	// The shape is checked apart, because time.Parse also takes one-digit hours, a
+	// comma before the fraction and impossible zones. RFC 3339 allows small letters.
+	at, err := time.Parse(time.RFC3339Nano, strings.ToUpper(header))
+	if err != nil || !rfc3339.MatchString(header) {
 		return time.Time{}, &Refusal{CodeInvalidFormat, messageBadExpiry, ClassValidation, SourceValidation}
+	}
+	if at.IsZero() {
+		at = at.Add(1) // long past, and not the sign for a header that is not there
 	}
 	return at, nil
 }
