@@ -1,0 +1,126 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/vendstream/vendstream/internal/purchase"
+	"github.com/vendstream/vendstream/internal/worker"
+)
+
+var (
+	errStopping     = errors.New("consumer: stopping")
+	errVendorAway   = errors.New("consumer: the vendor is away")
+	errUnauthorized = errors.New("consumer: the vendor refuses the account's credentials")
+)
+
+// vend calls the vendor until something is known, or the attempts are used up.
+func (j *job) vend(work, stop context.Context) worker.Disposition {
+	c := j.c.config
+	policy := c.BackOff()
+	for tries := 1; ; {
+		if !c.Gate.Wait(stop) {
+			return j.putBackHeld(work, 0, errStopping)
+		}
+		if err := j.permitted(stop); err != nil {
+			return j.putBackHeld(work, awayRetry, err)
+		}
+		if j.expired() {
+			return j.settle(work, j.refuse(purchase.Expired()))
+		}
+		if err := j.mark(work); err != nil {
+			return j.putBackHeld(work, busyRetry, err)
+		}
+		if c.Limiter != nil && !j.permit.Use() {
+			continue // the permit's time was over
+		}
+		outcome, called := c.Gate.Call(func() purchase.Outcome {
+			return c.Vendor.Purchase(work, j.request.Reference, j.request.VendorBody())
+		})
+		if !called {
+			if c.Gate.Pause() > 0 {
+				continue // refused in the meantime, by another purchase's call
+			}
+			return j.putBackHeld(work, awayRetry, errVendorAway)
+		}
+		if outcome.Kind == purchase.Limited && c.Limiter != nil {
+			if err := c.Limiter.Penalize(work, c.Gate.Pause()); err != nil {
+				c.Report(err)
+			}
+		}
+		next := decide(outcome.Kind, tries, c.Attempts, j.acted)
+		if outcome.Kind.MayHaveActed() {
+			j.attempts++
+			j.acted = true
+		}
+		switch next {
+		case stepSettle:
+			return j.settleOutcome(work, asFailure(outcome))
+		case stepHandOver:
+			return j.handOver(work, outcome)
+		case stepPutBack:
+			return j.putBackHeld(work, c.Gate.Pause(), because(outcome))
+		case stepWait:
+			j.observe(Event{Kind: EventRetried, Outcome: outcome.Kind, Err: outcome.Cause})
+		case stepAgain:
+			tries++
+			j.observe(Event{Kind: EventRetried, Outcome: outcome.Kind, Err: outcome.Cause})
+			worker.Sleep(stop, policy.NextBackOff())
+		}
+	}
+}
+
+// permitted waits for leave of the purchase limit, where the job has none yet.
+func (j *job) permitted(stop context.Context) error {
+	limiter := j.c.config.Limiter
+	for limiter != nil && j.permit.Len() == 0 {
+		granted, wait, err := limiter.Take(stop, 1)
+		switch {
+		case err != nil:
+			return fmt.Errorf("consumer: take a purchase permit: %w", err)
+		case granted.Len() > 0:
+			j.permit = granted
+		case !worker.Sleep(stop, wait):
+			return errStopping
+		}
+	}
+	return nil
+}
+
+// expired reports whether the purchase must not be sent any more. Past a call
+// that may have been made it is never asked: the outcome is not known then.
+func (j *job) expired() bool {
+	return !j.acted && !j.expires.IsZero() && !time.Now().Before(j.expires)
+}
+
+// mark makes sure that the claim holds. For a purchase that expires it notes
+// in Redis that a call is about to be made, so that whoever takes the purchase
+// over knows that it can no longer simply expire.
+func (j *job) mark(work context.Context) error {
+	if err := j.c.leases.fresh(work, &j.hold); err != nil {
+		return err
+	}
+	if j.expires.IsZero() || j.acted {
+		return nil
+	}
+	ours, err := j.c.config.Leases.MarkSent(work, j.hold.claim)
+	if err == nil && !ours {
+		err = errClaimLost
+	}
+	return err
+}
+
+func because(o purchase.Outcome) error {
+	switch {
+	case o.Kind == purchase.Unauthorized && o.Cause != nil:
+		return fmt.Errorf("%w: %w", errUnauthorized, o.Cause)
+	case o.Kind == purchase.Unauthorized:
+		return errUnauthorized
+	case o.Cause != nil:
+		return fmt.Errorf("%w: %w", errVendorAway, o.Cause)
+	default:
+		return errVendorAway
+	}
+}

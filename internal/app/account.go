@@ -1,0 +1,179 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/vendstream/vendstream/consumer"
+	"github.com/vendstream/vendstream/internal/broker"
+	"github.com/vendstream/vendstream/internal/config"
+	"github.com/vendstream/vendstream/internal/gate"
+	"github.com/vendstream/vendstream/internal/lifecycle"
+	"github.com/vendstream/vendstream/internal/purchase"
+	"github.com/vendstream/vendstream/internal/quota"
+	"github.com/vendstream/vendstream/internal/telemetry"
+	"github.com/vendstream/vendstream/internal/vendor"
+	"github.com/vendstream/vendstream/poller"
+)
+
+// account is what one account has of its own: nothing here is shared with
+// another, so that none delays another.
+type account struct {
+	name     string
+	vendor   *vendor.Client
+	consumer *consumer.Consumer // nil where the role is not this process's
+	poller   *poller.Poller     // nil likewise
+	gates    map[string]*gate.Gate
+}
+
+func (a *app) newAccount(ctx context.Context, one config.Account, owner string, roles Roles) (*account, error) {
+	client, err := vendor.New(vendor.Config{
+		Account:     one.Name,
+		BaseURL:     one.BaseURL,
+		Username:    one.Username,
+		Password:    one.Password.Reveal(),
+		UserType:    one.UserType,
+		UserTypeID:  one.UserTypeID,
+		Timeout:     a.cfg.Vendor.Timeout,
+		MaxInFlight: one.MaxInFlight,
+		Observe:     a.observeVendor(one.Name),
+	})
+	if err != nil {
+		return nil, &lifecycle.Exit{Code: lifecycle.Usage, Err: err}
+	}
+	acc := &account{name: one.Name, vendor: client, gates: map[string]*gate.Gate{}}
+	limiter := a.limiter(one)
+	if roles.Consumer {
+		source, err := broker.NewSource(ctx, a.conns.JetStream, a.topology.RequestsConsumer(one.Name))
+		if err != nil {
+			client.Close()
+			return nil, err
+		}
+		config := consumer.Config{
+			Account:   purchase.Account{Name: one.Name, ChannelID: one.ChannelID, DigestKey: []byte(a.cfg.Dedupe.DigestKey.Reveal())},
+			Owner:     owner,
+			Slots:     one.MaxInFlight,
+			Lease:     a.cfg.Dedupe.Lease,
+			Attempts:  a.cfg.Retry.Attempts,
+			BackOff:   a.retryPolicy().NewBackOff,
+			KeepAlive: source.AckWait() / 3,
+			Grace:     a.cfg.Vendor.Timeout + stopMargin,
+			Since:     source.Created(),
+			Source:    source,
+			Vendor:    client,
+			Gate:      acc.gate(a, "consumer"),
+			Claims:    a.claims,
+			Leases:    a.claims,
+			Records:   a.claims,
+			Ledger:    a.store,
+			Writer:    a.store,
+			Dead:      a.store,
+			Observer:  observer{a, one.Name},
+			Report:    a.report("consumer", one.Name),
+		}
+		if limiter != nil {
+			config.Limiter = limiter
+		}
+		acc.consumer = consumer.New(config)
+	}
+	if roles.Poller {
+		source, err := broker.NewSource(ctx, a.conns.JetStream, a.topology.PendingConsumer(one.Name))
+		if err != nil {
+			client.Close()
+			return nil, err
+		}
+		config := poller.Config{
+			Account:       one.Name,
+			Owner:         owner,
+			Slots:         one.MaxInFlight,
+			Schedule:      schedule(a.cfg.Poller.Schedule),
+			EscalateAfter: a.cfg.Poller.EscalateAfter,
+			Attempts:      a.cfg.Retry.Attempts,
+			BackOff:       a.retryPolicy().NewBackOff,
+			PostLease:     2 * a.cfg.Vendor.Timeout,
+			KeepAlive:     source.AckWait() / 3,
+			Grace:         a.cfg.Vendor.Timeout + stopMargin,
+			Source:        source,
+			Vendor:        client,
+			Gate:          acc.gate(a, "poller"),
+			Records:       a.claims,
+			Ledger:        a.store,
+			Writer:        a.store,
+			Dead:          a.store,
+			Observer:      pollObserver{a, one.Name},
+			Report:        a.report("poller", one.Name),
+		}
+		if limiter != nil {
+			config.Limiter = limiter
+		}
+		acc.poller = poller.New(config)
+	}
+	return acc, nil
+}
+
+// limiter is nil for an account without a limit, which then costs nothing.
+func (a *app) limiter(one config.Account) *quota.Limiter {
+	if one.PurchaseLimit.Requests == 0 {
+		return nil
+	}
+	return quota.New(a.conns.Redis, a.cfg.Subjects.Prefix, one.Name,
+		quota.Limit{Requests: one.PurchaseLimit.Requests, Per: one.PurchaseLimit.Per})
+}
+
+// gate makes the gate of one of the account's pools. A vendor that is away is
+// probed after eight of the first backoff's waits, 8 s by default.
+func (acc *account) gate(a *app, component string) *gate.Gate {
+	states := map[string]float64{
+		"closed": telemetry.BreakerClosed, "half-open": telemetry.BreakerHalfOpen, "open": telemetry.BreakerOpen,
+	}
+	metric := a.metrics.BreakerState.WithLabelValues(acc.name, component)
+	metric.Set(telemetry.BreakerClosed)
+	g := gate.New(gate.Config{
+		BackOff: a.retryPolicy().NewBackOff,
+		Probe:   min(a.cfg.Retry.Max, 8*a.cfg.Retry.Base),
+		Changed: func(state string) {
+			metric.Set(states[state])
+			a.log.Warn().Str("account", acc.name).Str("component", component).Str("state", state).Msg("breaker of the vendor changed")
+		},
+	})
+	acc.gates[component] = g
+	return g
+}
+
+func (acc *account) components() lifecycle.Stage {
+	var stage lifecycle.Stage
+	if acc.consumer != nil {
+		stage = append(stage, lifecycle.Component{Name: "consumer of " + acc.name, Run: acc.consumer.Run})
+	}
+	if acc.poller != nil {
+		stage = append(stage, lifecycle.Component{Name: "poller of " + acc.name, Run: acc.poller.Run})
+	}
+	return stage
+}
+
+func (acc *account) checks() []telemetry.Check {
+	if acc.consumer == nil {
+		return nil
+	}
+	return []telemetry.Check{{
+		Name: "consumer of " + acc.name,
+		Probe: func(context.Context) error {
+			if err := acc.consumer.Ready(); err != nil {
+				return fmt.Errorf("nothing is pulled: %w", err)
+			}
+			return nil
+		},
+	}}
+}
+
+func schedule(steps []config.Step) poller.Schedule {
+	s := make(poller.Schedule, len(steps))
+	for i, step := range steps {
+		s[i] = poller.Step{Until: step.Until, Every: step.Every}
+		if step.Until == 0 {
+			s[i].Until = time.Duration(1<<63 - 1)
+		}
+	}
+	return s
+}

@@ -1,0 +1,116 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/vendstream/vendstream/internal/worker"
+)
+
+// pullWait is how long one pull waits for messages. A stop waits for it, so that
+// no message is delivered to a request that nobody reads any more.
+const pullWait = time.Second
+
+// Source pulls from one durable consumer. Pull is for one goroutine at a time.
+type Source struct {
+	js       jetstream.JetStream
+	want     ConsumerOf
+	consumer jetstream.Consumer
+}
+
+// NewSource makes the source of a declared consumer. The consumer must exist:
+// Ensure has made it.
+func NewSource(ctx context.Context, js jetstream.JetStream, want ConsumerOf) (*Source, error) {
+	s := &Source{js: js, want: want}
+	if err := s.open(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Source) open(ctx context.Context) error {
+	c, err := s.js.Consumer(ctx, s.want.Stream, s.want.Config.Durable)
+	if err != nil {
+		return fmt.Errorf("broker: consumer %s/%s: %w", s.want.Stream, s.want.Config.Durable, err)
+	}
+	s.consumer = c
+	return nil
+}
+
+// AckWait is the consumer's own, which is not always the declared one.
+func (s *Source) AckWait() time.Duration { return s.consumer.CachedInfo().Config.AckWait }
+
+// Created is when the consumer was made.
+func (s *Source) Created() time.Time { return s.consumer.CachedInfo().Created }
+
+// Pull implements worker.Source. A consumer that was deleted is made again: it
+// then starts from the beginning, which the ledger makes harmless.
+func (s *Source) Pull(ctx context.Context, n int, each func([]*worker.Delivery)) error {
+	batch, err := s.consumer.Fetch(n, jetstream.FetchMaxWait(pullWait))
+	if err != nil {
+		return err
+	}
+	messages := batch.Messages()
+	for m := range messages {
+		chunk := []*worker.Delivery{delivery(m)}
+		for more := true; more; {
+			select {
+			case m, ok := <-messages:
+				if ok {
+					chunk = append(chunk, delivery(m))
+				}
+				more = ok
+			default:
+				more = false
+			}
+		}
+		each(chunk)
+	}
+	err = batch.Error()
+	if gone(err) {
+		if made := createConsumer(ctx, s.js, s.want); made != nil {
+			return errors.Join(err, made)
+		}
+		return errors.Join(err, s.open(ctx))
+	}
+	return err
+}
+
+func gone(err error) bool {
+	return errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrConsumerNotFound) ||
+		errors.Is(err, nats.ErrNoResponders)
+}
+
+func delivery(m jetstream.Msg) *worker.Delivery {
+	d := &worker.Delivery{Subject: m.Subject(), Header: m.Headers(), Body: m.Data(), Acker: acker{m}}
+	if meta, err := m.Metadata(); err == nil {
+		d.Sequence, d.Time, d.Count = meta.Sequence.Stream, meta.Timestamp, int(meta.NumDelivered)
+	}
+	return d
+}
+
+type acker struct{ m jetstream.Msg }
+
+// Ack does not wait for the server: a lost ack brings the message again, and
+// what it asked for is found stored.
+func (a acker) Ack(context.Context) error { return a.m.Ack() }
+
+func (a acker) Retry(_ context.Context, after time.Duration) error {
+	if after <= 0 {
+		return a.m.Nak()
+	}
+	return a.m.NakWithDelay(after)
+}
+
+// Progress of a delivery that was ended a moment ago is no error.
+func (a acker) Progress(context.Context) error {
+	if err := a.m.InProgress(); !errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
+		return err
+	}
+	return nil
+}

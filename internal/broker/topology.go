@@ -1,0 +1,119 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/vendstream/vendstream/publisher"
+)
+
+// DeadRetention is how long dead letters are kept (contract, "Subjects and streams").
+const DeadRetention = 90 * 24 * time.Hour
+
+// minAckWait keeps progress acks, sent three times in this time, from becoming
+// a load of their own.
+const minAckWait = 2 * time.Second
+
+// Topology is the streams and consumers that the pipeline needs.
+type Topology struct {
+	Subjects publisher.Subjects
+	Replicas int
+	// Results is retention.results.
+	Results time.Duration
+	// AckWait is how long a delivery may go without a progress ack before it is
+	// delivered again. The lease of a claim, by default.
+	AckWait  time.Duration
+	Accounts []string
+}
+
+// Streams declares the four streams (contract, "Subjects and streams").
+func (t Topology) Streams() []jetstream.StreamConfig {
+	once := func(c jetstream.StreamConfig) jetstream.StreamConfig {
+		c.Retention = jetstream.LimitsPolicy
+		c.MaxMsgsPerSubject = 1
+		c.DiscardNewPerSubject = true
+		return c
+	}
+	streams := []jetstream.StreamConfig{
+		{
+			Name:        t.Subjects.RequestsStream(),
+			Description: "Every purchase asked for",
+			Subjects:    []string{t.Subjects.AllRequests()},
+			Retention:   jetstream.LimitsPolicy,
+		},
+		{
+			Name:        t.Subjects.PendingStream(),
+			Description: "Purchases submitted and not yet terminal",
+			Subjects:    []string{t.Subjects.AllPending("*")},
+			Retention:   jetstream.WorkQueuePolicy,
+		},
+		once(jetstream.StreamConfig{
+			Name:        t.Subjects.ResultsStream(),
+			Description: "The terminal result of each purchase",
+			Subjects:    []string{t.Subjects.AllResults("*")},
+			MaxAge:      t.Results,
+		}),
+		once(jetstream.StreamConfig{
+			Name:        t.Subjects.DeadStream(),
+			Description: "Messages that can have no result",
+			Subjects:    []string{t.Subjects.AllDead("*")},
+			MaxAge:      DeadRetention,
+		}),
+	}
+	for i := range streams {
+		s := &streams[i]
+		s.Storage = jetstream.FileStorage
+		s.Replicas = max(1, t.Replicas)
+		// When full, the publisher gets the error and nothing is dropped.
+		s.Discard = jetstream.DiscardNew
+		s.MaxMsgs, s.MaxBytes, s.MaxMsgSize, s.MaxConsumers = -1, -1, -1, -1
+		if s.MaxMsgsPerSubject == 0 {
+			s.MaxMsgsPerSubject = -1
+		}
+	}
+	return streams
+}
+
+// ConsumerOf is a declared consumer and the stream it reads.
+type ConsumerOf struct {
+	Stream string
+	Config jetstream.ConsumerConfig
+}
+
+// Consumers declares, for each account, the consumer of its requests and of its
+// hand-offs. Both are named after the account.
+func (t Topology) Consumers() []ConsumerOf {
+	var all []ConsumerOf
+	for _, account := range t.Accounts {
+		all = append(all, t.RequestsConsumer(account), t.PendingConsumer(account))
+	}
+	return all
+}
+
+// RequestsConsumer declares the consumer of an account's requests.
+func (t Topology) RequestsConsumer(account string) ConsumerOf {
+	return ConsumerOf{t.Subjects.RequestsStream(), t.consumer(account, t.Subjects.Requests(account))}
+}
+
+// PendingConsumer declares the consumer of an account's hand-offs.
+func (t Topology) PendingConsumer(account string) ConsumerOf {
+	return ConsumerOf{t.Subjects.PendingStream(), t.consumer(account, t.Subjects.AllPending(account))}
+}
+
+func (t Topology) consumer(account, filter string) jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable:       account,
+		FilterSubject: filter,
+		DeliverPolicy: jetstream.DeliverAllPolicy,
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       max(minAckWait, t.AckWait),
+		// Reached, it would mean stuck and not dead-lettered: the code decides.
+		MaxDeliver: -1,
+		// Delayed redeliveries count as pending acks: a limit would stop the
+		// consumer while purchases wait. The pool's room is the limit.
+		MaxAckPending: -1,
+		MaxWaiting:    512,
+		ReplayPolicy:  jetstream.ReplayInstantPolicy,
+	}
+}

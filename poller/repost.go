@@ -1,0 +1,178 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/vendstream/vendstream/internal/dedupe"
+	"github.com/vendstream/vendstream/internal/purchase"
+	"github.com/vendstream/vendstream/internal/worker"
+)
+
+var (
+	errStopping  = errors.New("poller: stopping")
+	errHeld      = errors.New("poller: another worker may be posting this purchase")
+	errNotCalled = errors.New("poller: the vendor may not be called now")
+)
+
+// repost posts a purchase of unknown outcome again, under its reference, and
+// stores what came of it.
+func (j *job) repost(work, stop context.Context) worker.Disposition {
+	if end, over, err := j.superseded(work); err != nil {
+		return j.putBack(awayRetry, err)
+	} else if over {
+		return end
+	}
+	outcome, err := j.post(work, stop)
+	switch {
+	case errors.Is(err, errStopping):
+		return j.putBack(0, err)
+	case errors.Is(err, errNotCalled), errors.Is(err, errHeld):
+		return j.later()
+	case err != nil:
+		return j.putBack(awayRetry, err)
+	}
+	switch outcome.Kind {
+	case purchase.Completed, purchase.Failed:
+		return j.settle(work, outcome, purchase.SourcePurchase)
+	case purchase.InFlight:
+		return j.upgrade(work, outcome)
+	case purchase.LookUp:
+		if outcome.TransactionID != "" {
+			return j.upgrade(work, outcome)
+		}
+	}
+	return j.later()
+}
+
+// superseded reports whether the purchase has moved on since this hand-off was
+// stored: it has a result, or a newer hand-off.
+func (j *job) superseded(work context.Context) (end worker.Disposition, over bool, err error) {
+	c, h := j.p.config, j.handoff
+	result, err := c.Ledger.Result(work, h.Account, h.MerchantReference)
+	if err != nil {
+		return end, false, err
+	}
+	if result != nil {
+		return j.settled(work, nil, result), true, nil
+	}
+	_, newest, err := c.Ledger.Handoff(work, h.Account, h.MerchantReference)
+	if err != nil {
+		return end, false, err
+	}
+	if newest != j.delivery.Sequence {
+		return j.done(), true, nil
+	}
+	return end, false, nil
+}
+
+// post makes one purchase call under the account's limit, with the sole right to
+// it. The error says why no call was made.
+func (j *job) post(work, stop context.Context) (purchase.Outcome, error) {
+	c := j.p.config
+	claim := dedupe.Claim{Key: j.key(), Digest: j.handoff.RequestDigest, Owner: c.Owner}
+	held, err := c.Records.HoldPost(work, claim, c.PostLease)
+	if err != nil {
+		return purchase.Outcome{}, err
+	}
+	if !held {
+		return purchase.Outcome{}, errHeld
+	}
+	start := time.Now()
+	for c.Limiter != nil {
+		granted, wait, err := c.Limiter.Take(stop, 1)
+		if err != nil {
+			return purchase.Outcome{}, err
+		}
+		if granted.Use() {
+			break
+		}
+		// A wait that would outlast the right to post is left to the schedule.
+		if time.Since(start)+wait > c.PostLease/2 {
+			return purchase.Outcome{}, errNotCalled
+		}
+		if !worker.Sleep(stop, wait) {
+			return purchase.Outcome{}, errStopping
+		}
+	}
+	if stop.Err() != nil {
+		return purchase.Outcome{}, errStopping
+	}
+	outcome, called := c.Gate.Call(func() purchase.Outcome {
+		return c.Vendor.Purchase(work, j.handoff.MerchantReference, j.request.VendorBody())
+	})
+	if !called {
+		return purchase.Outcome{}, errNotCalled
+	}
+	if outcome.Kind.MayHaveActed() {
+		j.memory.attempts++
+		j.p.remember(j.delivery.Sequence, j.memory)
+	}
+	if outcome.Kind == purchase.Limited && c.Limiter != nil {
+		if err := c.Limiter.Penalize(work, c.Gate.Pause()); err != nil {
+			c.Report(err)
+		}
+	}
+	j.observe(Event{Kind: EventReposted, Outcome: outcome.Kind, Err: outcome.Cause})
+	return outcome, nil
+}
+
+// fetchReceipt asks for the receipt of a completed purchase by posting it again,
+// which returns the original's answer. /transactions has settled the purchase:
+// where no receipt is to be had, the result goes out without.
+func (j *job) fetchReceipt(work, stop context.Context, completed purchase.Outcome) worker.Disposition {
+	if end, over, err := j.superseded(work); err != nil {
+		return j.putBack(awayRetry, err)
+	} else if over {
+		return end
+	}
+	policy := j.p.config.BackOff()
+	for tries := 1; ; tries++ {
+		outcome, err := j.post(work, stop)
+		switch {
+		case errors.Is(err, errStopping):
+			return j.putBack(0, err)
+		case errors.Is(err, errNotCalled), errors.Is(err, errHeld):
+			return j.later()
+		case err != nil:
+			return j.putBack(awayRetry, err)
+		case !outcome.Kind.MayHaveActed():
+			return j.later() // nothing was asked, so nothing is used up
+		}
+		if outcome.Kind == purchase.Completed {
+			return j.settle(work, j.withReceipt(completed, outcome), purchase.SourcePoll)
+		}
+		if outcome.Kind == purchase.Failed {
+			j.observe(Event{Kind: EventContradiction, Outcome: outcome.Kind,
+				Err: errors.New("/transactions says COMPLETED and the same purchase posted again says FAILED: look at both")})
+		}
+		if tries >= j.p.config.Attempts {
+			return j.settle(work, completed, purchase.SourcePoll)
+		}
+		if !worker.Sleep(stop, policy.NextBackOff()) {
+			return j.putBack(0, errStopping)
+		}
+	}
+}
+
+// withReceipt adds what the purchase's own answer says to what /transactions
+// said. An answer about another transaction adds nothing.
+func (j *job) withReceipt(completed, answer purchase.Outcome) purchase.Outcome {
+	if completed.TransactionID == "" {
+		completed.TransactionID = j.handoff.TransactionID
+	}
+	if completed.TransactionID != "" && answer.TransactionID != "" && completed.TransactionID != answer.TransactionID {
+		j.observe(Event{Kind: EventContradiction, Outcome: answer.Kind,
+			Err: errors.New("the same purchase posted again answered with another transaction: it may have been vended twice, look at both")})
+		return completed
+	}
+	completed.Receipt = answer.Receipt
+	if completed.Message == "" {
+		completed.Message = answer.Message
+	}
+	if completed.TransactionID == "" {
+		completed.TransactionID = answer.TransactionID
+	}
+	return completed
+}

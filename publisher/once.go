@@ -1,0 +1,159 @@
+package publisher
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	publishTimeout = 5 * time.Second
+	readTimeout    = 5 * time.Second
+	retryFirst     = 50 * time.Millisecond
+	retryLongest   = 2 * time.Second
+)
+
+// Codes of the server that mean that nothing is known of the write yet, or that
+// there was no room for it: read back, wait, try again. 10071 and 10164 are a
+// lost race on the expected sequence, 10077 a subject or a stream that is full,
+// 10158 the same message id in another write under way.
+var retried = map[jetstream.ErrorCode]bool{
+	10071: true, 10164: true, 10077: true, 10158: true,
+}
+
+// stored is a message as the stream's leader holds it.
+type stored struct {
+	Sequence uint64
+	Header   nats.Header
+	Data     []byte
+	Time     time.Time
+}
+
+// ErrGone is returned where a hand-off was to be replaced that is no longer
+// there: somebody else has ended it.
+var ErrGone = errors.New("publisher: the hand-off is gone")
+
+// storeOnce writes the first message of a subject. It returns nil when this
+// call's message was stored and is known to be, and the message that is there
+// when the subject already had one, which may be this call's own if an answer
+// was lost. It waits as long as ctx allows for a stream that is away or full;
+// a publish that timed out is read back before it is repeated.
+func (s *Store) storeOnce(ctx context.Context, stream string, m *nats.Msg) (*stored, error) {
+	return s.storeAfter(ctx, stream, m, 0)
+}
+
+// storeAfter is storeOnce for a subject whose last message is expected to have
+// that sequence; a last message with another one is returned.
+func (s *Store) storeAfter(ctx context.Context, stream string, m *nats.Msg, last uint64) (*stored, error) {
+	policy := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(retryFirst),
+		backoff.WithMaxInterval(retryLongest),
+		backoff.WithMaxElapsedTime(0),
+	)
+	return backoff.RetryWithData(func() (*stored, error) {
+		call, cancel := context.WithTimeout(ctx, publishTimeout)
+		defer cancel()
+		// The message is copied: the client writes its options into the header.
+		ack, err := s.js.PublishMsg(call, copyMsg(m),
+			jetstream.WithExpectStream(stream),
+			jetstream.WithExpectLastSequencePerSubject(last),
+			jetstream.WithRetryAttempts(0))
+		if err == nil && !ack.Duplicate {
+			return nil, nil
+		}
+		if err != nil && final(err) {
+			return nil, backoff.Permanent(fmt.Errorf("publisher: publish on %s: %w", stream, err))
+		}
+		if err != nil && s.Failed != nil {
+			s.Failed(stream)
+		}
+		there, readErr := s.last(ctx, stream, m.Subject)
+		switch {
+		case readErr != nil:
+			return nil, fmt.Errorf("publisher: read back from %s: %w", stream, readErr)
+		case there != nil && there.Sequence != last:
+			return there, nil
+		case there == nil && last > 0:
+			return nil, backoff.Permanent(ErrGone)
+		case err == nil:
+			// The message id was seen in the last minutes, but the subject is
+			// empty: the message was removed since. Only another id gets past.
+			m.Header.Set(HeaderMessageID, m.Header.Get(HeaderMessageID)+"#"+randomHex(4))
+			return nil, fmt.Errorf("publisher: publish on %s: the server took the message for a duplicate of one that is gone", stream)
+		default:
+			return nil, fmt.Errorf("publisher: publish on %s: %w", stream, err)
+		}
+	}, backoff.WithContext(policy, ctx))
+}
+
+// final reports whether repeating the publish cannot help.
+func final(err error) bool {
+	if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrConnectionClosed) {
+		return true
+	}
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.Code < 500 && !retried[api.ErrorCode]
+}
+
+func copyMsg(m *nats.Msg) *nats.Msg {
+	c := nats.NewMsg(m.Subject)
+	c.Data = m.Data
+	for name, values := range m.Header {
+		c.Header[name] = values
+	}
+	return c
+}
+
+// last reads the last message of a subject from the stream's leader, and nil
+// where there is none. It does not use direct gets, which any replica may
+// answer: a miss there proves nothing.
+func (s *Store) last(ctx context.Context, stream, subject string) (*stored, error) {
+	return s.get(ctx, stream, map[string]any{"last_by_subj": subject})
+}
+
+func (s *Store) get(ctx context.Context, stream string, query map[string]any) (*stored, error) {
+	body, err := json.Marshal(query)
+	if err != nil {
+		return nil, err
+	}
+	call, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	reply, err := s.nc.RequestWithContext(call, "$JS.API.STREAM.MSG.GET."+stream, body)
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message *struct {
+			Sequence uint64    `json:"seq"`
+			Header   []byte    `json:"hdrs"`
+			Data     []byte    `json:"data"`
+			Time     time.Time `json:"time"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(reply.Data, &answer); err != nil {
+		return nil, err
+	}
+	if answer.Error != nil {
+		if answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
+			return nil, nil
+		}
+		return nil, answer.Error
+	}
+	if answer.Message == nil {
+		return nil, errors.New("the server answered without a message")
+	}
+	m := &stored{Sequence: answer.Message.Sequence, Data: answer.Message.Data, Time: answer.Message.Time}
+	if len(answer.Message.Header) > 0 {
+		if m.Header, err = nats.DecodeHeadersMsg(answer.Message.Header); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
