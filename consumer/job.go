@@ -35,6 +35,7 @@ type job struct {
 	// answered: the vendor gave a non-terminal answer; no further call is made.
 	answered bool
 	attempts int
+	looked   time.Time // when the streams were last asked
 }
 
 // newJob reads the message. All that is decided from its body and headers alone
@@ -204,6 +205,7 @@ func (j *job) mayHaveActed() bool {
 // What is found ends the message: as a repeat, or as a conflict.
 func (j *job) adopt(work context.Context) (end worker.Disposition, found bool, err error) {
 	c, r := j.c.config, j.request
+	j.looked = time.Now()
 	handoff, _, err := c.Ledger.Handoff(work, r.Account, r.Reference)
 	if err != nil {
 		return end, false, err

@@ -10,6 +10,9 @@ import (
 	"github.com/vendstream/vendstream/internal/worker"
 )
 
+// lookAgain is how long what the streams said of a purchase is good for a call.
+const lookAgain = 500 * time.Millisecond
+
 var (
 	errStopping     = errors.New("consumer: stopping")
 	errVendorAway   = errors.New("consumer: the vendor is away")
@@ -29,6 +32,11 @@ func (j *job) vend(work, stop context.Context) worker.Disposition {
 		}
 		if j.expired() {
 			return j.settle(work, j.refuse(purchase.Expired()))
+		}
+		if end, over, err := j.overtaken(work); err != nil {
+			return j.putBackHeld(work, busyRetry, err)
+		} else if over {
+			return end
 		}
 		if err := j.mark(work); err != nil {
 			return j.putBackHeld(work, busyRetry, err)
@@ -93,6 +101,19 @@ func (j *job) permitted(stop context.Context) error {
 // that may have been made it is never asked: the outcome is not known then.
 func (j *job) expired() bool {
 	return !j.acted && !j.expires.IsZero() && !time.Now().Before(j.expires)
+}
+
+// overtaken looks again, where some time has passed since the streams were asked,
+// whether the purchase is still this job's: Redis may have lost the claim, and
+// another worker may have handed the purchase over since.
+func (j *job) overtaken(work context.Context) (end worker.Disposition, over bool, err error) {
+	if time.Since(j.looked) < lookAgain {
+		return end, false, nil
+	}
+	if err := j.c.leases.renew(work, &j.hold); err != nil {
+		return end, false, err
+	}
+	return j.adopt(work)
 }
 
 // mark makes sure that the claim holds. For a purchase that expires it notes

@@ -72,11 +72,12 @@ func (c *client) Purchase(_ context.Context, reference string, body []byte) purc
 	v := c.vendor
 	var outcome purchase.Outcome
 	// The promise: no call while a stored hand-off says that the vendor answered,
-	// unless it has completed since and the receipt is fetched.
-	watch := func() {
-		h, _ := v.streams.handoff(reference)
-		tx := v.transactions[reference]
-		if h != nil && h.State == purchase.OpenInFlight && tx != nil && tx.state == purchase.InFlight {
+	// unless it has completed since and the receipt is fetched. A call that was
+	// begun before the hand-off was stored cannot be called back.
+	handoff, _ := v.streams.handoff(reference)
+	answered := handoff != nil && handoff.State == purchase.OpenInFlight
+	watch := func(tx *transaction) {
+		if answered && tx.state == purchase.InFlight {
 			v.streams.broke("%s: posted by %s while it is open and its hand-off says so", reference, c.process.name)
 		}
 	}
@@ -103,7 +104,7 @@ func (c *client) Purchase(_ context.Context, reference string, body []byte) purc
 			tx = v.create(reference, request)
 		} else {
 			v.settle(tx)
-			watch()
+			watch(tx)
 		}
 		tx.calls++
 		switch v.fate.intn(10) {
