@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -137,7 +138,7 @@ func (c *Consumer) Admit(ctx context.Context, room int) int {
 		return 0
 	}
 	room, err := c.permits.take(ctx, room, c.config.Report)
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		c.redisAway(err)
 	}
 	return room
@@ -156,6 +157,8 @@ func (c *Consumer) Begin(ctx context.Context, chunk []*worker.Delivery) []worker
 		}
 	}
 	c.graves.mark(ctx, jobs)
+	// One that is buried, or may be, claims nothing: nobody would end the claim.
+	jobs = slices.DeleteFunc(jobs, func(j *job) bool { return j.buried || j.fault != nil })
 	c.claim(ctx, jobs)
 	return tasks
 }

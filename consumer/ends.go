@@ -97,12 +97,17 @@ func (j *job) handOver(work context.Context, o purchase.Outcome) worker.Disposit
 var errMoved = errors.New("consumer: the hand-off was moved on by another worker")
 
 func (j *job) upgrade(work context.Context, handoff *purchase.Handoff) (*purchase.Handoff, error) {
-	_, sequence, err := j.c.config.Ledger.Handoff(work, handoff.Account, handoff.MerchantReference)
+	there, sequence, err := j.c.config.Ledger.Handoff(work, handoff.Account, handoff.MerchantReference)
 	if err != nil {
 		return nil, err
 	}
-	if sequence == 0 {
+	if there == nil {
 		return nil, errMoved
 	}
+	// An empty 202 names no transaction; what the other worker learned stays.
+	if handoff.TransactionID == "" {
+		handoff.TransactionID = there.TransactionID
+	}
+	handoff.Attempts = max(handoff.Attempts, there.Attempts)
 	return j.c.config.Writer.ReplaceHandoff(work, handoff, j.trace, sequence)
 }

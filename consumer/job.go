@@ -166,6 +166,9 @@ func (j *job) held(work, stop context.Context) worker.Disposition {
 	j.c.leases.add(&j.hold)
 	defer j.c.leases.remove(&j.hold)
 
+	// Before anything can go wrong: a release hands on what is known of calls.
+	j.attempts = j.answer.Attempts
+	j.acted = j.mayHaveActed()
 	end, found, err := j.adopt(work)
 	if err != nil {
 		return j.putBackHeld(work, awayRetry, err)
@@ -173,8 +176,6 @@ func (j *job) held(work, stop context.Context) worker.Disposition {
 	if found {
 		return end
 	}
-	j.attempts = j.answer.Attempts
-	j.acted = j.mayHaveActed()
 	switch {
 	case j.answered:
 		return j.handOver(work, purchase.Outcome{Kind: purchase.InFlight, TransactionID: j.answer.TransactionID})
@@ -196,7 +197,9 @@ func (j *job) mayHaveActed() bool {
 	if !j.expires.IsZero() && j.answer.State != purchase.Absent {
 		return false
 	}
-	return j.answer.Verdict == purchase.ClaimTakenOver ||
+	// The state and not the verdict: where the answer to a claim was lost and
+	// asked for again, the claim reads as held by this very owner.
+	return j.answer.State == purchase.Claimed ||
 		(j.answer.State == purchase.Absent && j.delivery.Count > 1)
 }
 
@@ -227,9 +230,11 @@ func (j *job) adopt(work context.Context) (end worker.Disposition, found bool, e
 	return end, false, nil
 }
 
-// adopted mends Redis where it held something else, and ends the message.
+// adopted mends Redis where it held something else, or a claim that was granted
+// in the meantime, and ends the message.
 func (j *job) adopted(work context.Context, digest purchase.Digest, state purchase.ClaimState, record func() (purchase.ClaimState, error)) worker.Disposition {
-	if j.answer.State != state || j.answer.Verdict == purchase.ClaimConflict && digest == j.request.Digest {
+	verdict := j.answer.Verdict
+	if j.answer.State != state || verdict.Held() || verdict == purchase.ClaimConflict && digest == j.request.Digest {
 		if _, err := record(); err != nil {
 			return j.putBack(awayRetry, err)
 		}

@@ -27,7 +27,9 @@ func (j *job) vend(work, stop context.Context) worker.Disposition {
 		if !c.Gate.Wait(stop) {
 			return j.putBackHeld(work, 0, errStopping)
 		}
-		if err := j.permitted(stop); err != nil {
+		if err := j.permitted(stop); errors.Is(err, errStopping) {
+			return j.putBackHeld(work, 0, err)
+		} else if err != nil {
 			return j.putBackHeld(work, awayRetry, err)
 		}
 		if j.expired() {
@@ -86,6 +88,9 @@ func (j *job) permitted(stop context.Context) error {
 	for limiter != nil && j.permit.Len() == 0 {
 		granted, wait, err := limiter.Take(stop, 1)
 		switch {
+		case stop.Err() != nil:
+			j.permit = granted
+			return errStopping
 		case err != nil:
 			return fmt.Errorf("consumer: take a purchase permit: %w", err)
 		case granted.Len() > 0:

@@ -82,6 +82,9 @@ func (j *job) post(work, stop context.Context) (purchase.Outcome, error) {
 	start := time.Now()
 	for c.Limiter != nil {
 		granted, wait, err := c.Limiter.Take(stop, 1)
+		if stop.Err() != nil {
+			return purchase.Outcome{}, errStopping
+		}
 		if err != nil {
 			return purchase.Outcome{}, err
 		}
@@ -147,7 +150,8 @@ func (j *job) fetchReceipt(work, stop context.Context, completed purchase.Outcom
 			j.observe(Event{Kind: EventContradiction, Outcome: outcome.Kind,
 				Err: errors.New("/transactions says COMPLETED and the same purchase posted again says FAILED: look at both")})
 		}
-		if tries >= j.p.config.Attempts {
+		// A terminal answer would be the same again: there is no receipt to be had.
+		if outcome.Kind.Terminal() || tries >= j.p.config.Attempts {
 			return j.settle(work, completed, purchase.SourcePoll)
 		}
 		if !worker.Sleep(stop, policy.NextBackOff()) {

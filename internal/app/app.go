@@ -67,6 +67,12 @@ func Run(ctx context.Context, cfg *config.Config, opt Options) error {
 		return err
 	}
 	defer a.close()
+	web.AddCheck(telemetry.Check{Name: "taking work", Probe: func(context.Context) error {
+		if ctx.Err() != nil {
+			return errors.New("stopping")
+		}
+		return nil
+	}})
 	for _, check := range a.checks() {
 		web.AddCheck(check)
 	}
@@ -75,6 +81,7 @@ func Run(ctx context.Context, cfg *config.Config, opt Options) error {
 	if opt.Started != nil {
 		opt.Started(web.Addr())
 	}
+	defer context.AfterFunc(ctx, func() { opt.Log.Info().Msg("stopping") })()
 	// The HTTP server outlives the work, so that a stop can be watched.
 	err = lifecycle.Run(ctx, a.work(), lifecycle.Stage{{Name: "statistics", Run: a.statistics}}, lifecycle.Stage{{Name: "http", Run: web.Run}})
 	opt.Log.Info().Err(err).Msg("stopped")

@@ -103,9 +103,7 @@ func compareConsumer(stream string, have, want jetstream.ConsumerConfig) []Diffe
 		compare(c, "ack_wait", have.AckWait, want.AckWait, "")
 	}
 	compare(c, "replay_policy", have.ReplayPolicy, want.ReplayPolicy, "a backlog would be handed out as slowly as it was published")
-	must(c, "max_batch", have.MaxRequestBatch < 1, have.MaxRequestBatch, "none", "a larger pull would be refused")
 	must(c, "max_expires", have.MaxRequestExpires < 1 || have.MaxRequestExpires >= pullWait, have.MaxRequestExpires, "none", "every pull would be refused")
-	must(c, "max_bytes", have.MaxRequestMaxBytes < 1, have.MaxRequestMaxBytes, "none", "every pull would be refused")
 	must(c, "priority_policy", have.PriorityPolicy == jetstream.PriorityPolicyNone, have.PriorityPolicy, "none", "every pull would be refused")
 	return c.found
 }

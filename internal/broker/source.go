@@ -51,6 +51,9 @@ func (s *Source) Created() time.Time { return s.consumer.CachedInfo().Created }
 // Pull implements worker.Source. A consumer that was deleted is made again: it
 // then starts from the beginning, which the ledger makes harmless.
 func (s *Source) Pull(ctx context.Context, n int, each func([]*worker.Delivery)) error {
+	if most := s.consumer.CachedInfo().Config.MaxRequestBatch; most > 0 {
+		n = min(n, most) // a larger pull is refused
+	}
 	batch, err := s.consumer.Fetch(n, jetstream.FetchMaxWait(pullWait))
 	if err != nil {
 		return err

@@ -74,7 +74,7 @@ func (m *model) release(c Claim, now int64, attempts int, sent bool) bool {
 		return false
 	}
 	if m.state == purchase.Claimed {
-		m.state, m.lease, m.attempts, m.sent = purchase.Released, 0, max(m.attempts, attempts), m.sent || sent
+		m.state, m.lease, m.attempts, m.sent = purchase.Released, 0, max(m.attempts, attempts), sent
 	}
 	return true
 }

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
@@ -27,6 +29,8 @@ const (
 
 // ErrURL is returned for a Redis URL that cannot be used.
 var ErrURL = errors.New("redis url")
+
+var quiet = sync.OnceFunc(logging.Disable)
 
 // Option changes a client that Open makes.
 type Option func(*settings)
@@ -52,7 +56,10 @@ func WithName(name string) Option { return func(s *settings) { s.name = name } }
 // password are the data servers'; sentinels are asked without.
 //
 // An error wraps ErrURL and never shows the password.
+// The library's own log, which every failed dial writes to standard error as
+// plain text, is turned off for the whole process: what goes wrong is returned.
 func Open(rawURL string, options ...Option) (redis.UniversalClient, error) {
+	quiet()
 	var s settings
 	for _, option := range options {
 		option(&s)

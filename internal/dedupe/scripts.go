@@ -126,7 +126,8 @@ return 1
 //	KEYS[1]  the record
 //	ARGV[1]  owner
 //	ARGV[2]  attempts; a larger number in the record stays
-//	ARGV[3]  1: a purchase call may have been made; a 1 in the record stays
+//	ARGV[3]  1: a purchase call may have been made; 0: none was, whatever the
+//	         record says, which the owner has read when it claimed
 //
 // Returns 1, also where the same owner has released it before; 0 where the
 // owner has the claim no longer.
@@ -140,9 +141,7 @@ end
 if state ~= 'claimed' then
   return 0
 end
-if ARGV[3] == '1' then
-  sent = 1
-end
+sent = tonumber(ARGV[3])
 save('state', 'released', 'attempts', math.max(attempts, tonumber(ARGV[2])))
 redis.call('HDEL', KEYS[1], 'lease')
 return 1
@@ -204,7 +203,7 @@ var holdScript = redis.NewScript(prelude + `
 if state == 'settled' then
   return 0
 end
-if state ~= 'released' and owner ~= ARGV[1] and lease > now then
+if owner ~= ARGV[1] and lease > now then
   return 0
 end
 sent = 1

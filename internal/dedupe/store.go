@@ -154,8 +154,9 @@ func (s *Store) MarkSent(ctx context.Context, c Claim) (bool, error) {
 }
 
 // Release gives a claim back without an end, so that the next one finds it at
-// once. The record keeps the digest, the larger number of attempts, and sent
-// once it is true. False says that the claim was no longer the owner's, and
+// once. The record keeps the digest and the larger number of attempts. sent is
+// what the owner knows: one that marked a call and could not make it, as the
+// vendor was away, takes the mark back. False says that the claim was no longer the owner's, and
 // nothing was changed; a release that is repeated is true again.
 func (s *Store) Release(ctx context.Context, c Claim, attempts int, sent bool) (bool, error) {
 	released, err := s.owned(ctx, c, releaseScript, c.Owner, max(attempts, 0), flag(sent))

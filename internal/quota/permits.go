@@ -57,6 +57,18 @@ func (s *permits) good() int {
 	return len(s.names) + s.unnamed
 }
 
+// leftOver takes out what is left once the validity is over. It reports whether
+// the set is done with.
+func (s *permits) leftOver() (names []string, over bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.good() > 0 {
+		return nil, false
+	}
+	names, s.names = s.names, nil
+	return names, true
+}
+
 // empty takes out all that is left and returns its names.
 func (p Permits) empty() []string {
 	if p.set == nil {

@@ -25,8 +25,8 @@
 // seeing two windows overlap.
 //
 // Time is the Redis server's. A Redis that loses everything also forgets the
-// last window, and a clock that leaps ahead ends it early: the vendor's 429 and
-// Penalize set that right.
+// last window, but for the uses that are yet to be reported, and a clock that
+// leaps ahead ends it early: the vendor's 429 and Penalize set that right.
 package quota
 
 import (
@@ -74,8 +74,9 @@ type Limiter struct {
 
 	mu      sync.Mutex
 	calls   uint64
-	reports []report  // not told to Redis yet
-	paused  time.Time // of an unlimited account: until when this process waits
+	reports []report   // not told to Redis yet
+	out     []*permits // sets that may hold permits: swept when they are over
+	paused  time.Time  // of an unlimited account: until when this process waits
 }
 
 // report is what became of a permit.
@@ -122,20 +123,23 @@ func (l *Limiter) Take(ctx context.Context, most int) (Permits, time.Duration, e
 	call := l.nextCall()
 	granted, wait, err := l.run(ctx, most, call)
 	if err != nil {
+		// They may have been granted all the same. A name that was not does no harm.
+		for _, name := range names(call, min(most, l.limit.Requests)) {
+			l.report(report{permit: name})
+		}
 		return Permits{}, 0, fmt.Errorf("quota: take: %w", err)
 	}
 	if granted == 0 {
 		return Permits{}, wait, nil
 	}
-	set := &permits{limiter: l, until: until, names: make([]string, granted)}
-	for i := range set.names {
-		set.names[i] = call + ":" + strconv.Itoa(i+1)
-	}
+	set := &permits{limiter: l, until: until, names: names(call, granted)}
+	l.watch(set)
 	return Permits{set}, 0, nil
 }
 
 // GiveBack returns the permits that were not used, and reports those that were.
-// The set is empty afterwards. With an error they count as if they had been
+// The set is empty afterwards. Permits whose validity is over unused are given
+// back by the next call of Take or GiveBack, whether asked for or not. With an error they count as if they had been
 // used, until the next call of Take or GiveBack tells Redis.
 func (l *Limiter) GiveBack(ctx context.Context, p Permits) error {
 	for _, name := range p.empty() {
@@ -185,9 +189,19 @@ func (l *Limiter) nextCall() string {
 	return l.name + "-" + strconv.FormatUint(l.calls, 36)
 }
 
+// names are the permits of a call, as takeScript names them.
+func names(call string, n int) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = call + ":" + strconv.Itoa(i+1)
+	}
+	return all
+}
+
 // run sends takeScript with all reports there are. Reports that did not arrive
 // are kept for the next time; one that arrives twice does no harm.
 func (l *Limiter) run(ctx context.Context, most int, call string) (int, time.Duration, error) {
+	l.sweep()
 	l.mu.Lock()
 	reports := l.reports
 	l.reports = nil
@@ -228,6 +242,32 @@ func (l *Limiter) reporting() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.reports) > 0
+}
+
+// watch remembers a set, so that what is not used of it is given back once its
+// validity is over, even if its holder forgets.
+func (l *Limiter) watch(set *permits) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.out = append(l.out, set)
+}
+
+// sweep makes reports of permits that cannot be used any more.
+func (l *Limiter) sweep() {
+	l.mu.Lock()
+	out := l.out
+	l.out = nil
+	l.mu.Unlock()
+	for _, set := range out {
+		// A set's lock is taken before the limiter's, as in Use.
+		names, over := set.leftOver()
+		for _, name := range names {
+			l.report(report{permit: name})
+		}
+		if !over {
+			l.watch(set)
+		}
+	}
 }
 
 // milliseconds is d as the scripts count it, rounded up.

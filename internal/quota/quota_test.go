@@ -1,18 +1,11 @@
 package quota
 
 import (
-	"context"
 	"errors"
-	"io"
-	"net"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/vendstream/vendstream/internal/servertest"
 )
 
 var tenAMinute = Limit{Requests: 10, Per: time.Minute}
@@ -143,6 +136,52 @@ func TestPermitsAreGoodForAShortWhile(t *testing.T) {
 	}
 }
 
+// A living process loses nothing by forgetting permits.
+func TestForgottenPermitsComeBack(t *testing.T) {
+	w := newWorld(t)
+	l := w.limiter(tenAMinute)
+	p, _ := take(t, l, 10)
+	part := p.Split(4)
+	if !p.Use() || !part.Use() {
+		t.Fatal("no permit")
+	}
+	w.pass(Validity / 2)
+	if q, _ := take(t, l, 10); q.Len() != 0 || p.Len() != 5 || part.Len() != 3 {
+		t.Fatalf("taken back too soon: %d, %d, %d", q.Len(), p.Len(), part.Len())
+	}
+	w.pass(Validity / 2)
+	if q, _ := take(t, l, 10); q.Len() != 8 {
+		t.Errorf("%d permits, want the 8 that were not used", q.Len())
+	}
+	if len(l.out) != 1 {
+		t.Errorf("%d sets are remembered, want 1", len(l.out))
+	}
+}
+
+func TestSplit(t *testing.T) {
+	w := newWorld(t)
+	for name, l := range map[string]*Limiter{"limited": w.limiter(tenAMinute), "unlimited": w.limiter(Limit{})} {
+		p, _ := take(t, l, 5)
+		for _, c := range []struct{ n, part, left int }{{0, 0, 5}, {-1, 0, 5}, {2, 2, 3}, {9, 3, 0}, {1, 0, 0}} {
+			part := p.Split(c.n)
+			if part.Len() != c.part || p.Len() != c.left {
+				t.Fatalf("%s, split %d: %d and %d left, want %d and %d", name, c.n, part.Len(), p.Len(), c.part, c.left)
+			}
+			for range c.part {
+				if !part.Use() {
+					t.Fatalf("%s: a permit that was split off cannot be used", name)
+				}
+			}
+			if part.Use() {
+				t.Fatalf("%s: more permits than were split off", name)
+			}
+		}
+	}
+	if (Permits{}).Split(1).Len() != 0 {
+		t.Error("something of nothing")
+	}
+}
+
 // A process that dies with permits loses them for one window, no longer.
 func TestPermitsOfADeadProcess(t *testing.T) {
 	w := newWorld(t)
@@ -169,6 +208,20 @@ func TestUseIsCountedFromUse(t *testing.T) {
 	w.pass(100 * time.Millisecond)
 	if _, wait := take(t, l, 1); wait != l.window()-100*time.Millisecond {
 		t.Errorf("wait %v", wait)
+	}
+}
+
+// The machine was suspended between the grant and the use.
+func TestAProcessWhoseClockStoodStill(t *testing.T) {
+	w := newWorld(t)
+	l, before := w.limiter(tenAMinute), w.now
+	l.now = func() time.Time { return before }
+	p, _ := take(t, l, 10)
+	w.pass(30 * time.Second)
+	for p.Use() {
+	}
+	if _, wait := take(t, l, 1); wait != l.window() {
+		t.Errorf("wait %v, want a whole window since the calls", wait)
 	}
 }
 
@@ -201,117 +254,4 @@ func TestWindowCarriesAGuard(t *testing.T) {
 			t.Errorf("window of %v is %v, want %v", per, got, want)
 		}
 	}
-}
-
-// Many processes that ask at once never get more than the limit together.
-func TestConcurrentLimiters(t *testing.T) {
-	servers(t, func(t *testing.T, client *redis.Client) {
-		limit := Limit{Requests: 100, Per: time.Hour}
-		var granted atomic.Int64
-		errs := make([]error, 8)
-		var wg sync.WaitGroup
-		for i := range errs {
-			l := still(client, "acme", limit)
-			wg.Go(func() {
-				for range 40 {
-					p, _, err := l.Take(t.Context(), 3)
-					if err != nil {
-						errs[i] = err
-						return
-					}
-					if p.Use() {
-						granted.Add(1)
-					}
-					if err := l.GiveBack(t.Context(), p); err != nil {
-						errs[i] = err
-						return
-					}
-				}
-			})
-		}
-		wg.Wait()
-		if err := errors.Join(errs...); err != nil {
-			t.Fatal(err)
-		}
-		if got := granted.Load(); got != 100 {
-			t.Errorf("%d calls, want 100", got)
-		}
-	})
-}
-
-// Without Redis there are no permits; what became of those that were out is
-// told when it is back.
-func TestRedisAway(t *testing.T) {
-	server := servertest.Redis(t, servertest.RedisAOF())
-	l := still(connect(t, server.Addr()), "acme", tenAMinute)
-	p, _ := take(t, l, 10)
-	if !p.Use() {
-		t.Fatal("no permit")
-	}
-	server.Stop()
-	if err := l.GiveBack(t.Context(), p); err == nil {
-		t.Error("given back to nobody")
-	}
-	if q, wait, err := l.Take(t.Context(), 1); err == nil || q.Len() != 0 || wait != 0 {
-		t.Errorf("take: %d, %v, %v", q.Len(), wait, err)
-	}
-	if err := l.Penalize(t.Context(), time.Minute); err == nil {
-		t.Error("a penalty that nobody knows of")
-	}
-	server.Start()
-	if q, _ := take(t, l, 10); q.Len() != 9 {
-		t.Errorf("%d permits, want the 9 that were given back", q.Len())
-	}
-}
-
-func TestReportsAreBounded(t *testing.T) {
-	l := New(nil, "test", "acme", tenAMinute)
-	l.report(make([]report, maxReports-1)...)
-	l.report(make([]report, 5)...)
-	if len(l.reports) != maxReports {
-		t.Errorf("%d reports are kept", len(l.reports))
-	}
-}
-
-// deafConn loses one answer after the server has obeyed.
-type deafConn struct {
-	net.Conn
-	lose *atomic.Bool
-}
-
-func (c deafConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if c.lose.CompareAndSwap(true, false) {
-		return 0, errors.Join(io.ErrUnexpectedEOF, c.Close())
-	}
-	return n, err
-}
-
-// A call whose answer was lost is asked again by the client, and takes its
-// permits once.
-func TestLostAnswers(t *testing.T) {
-	servers(t, func(t *testing.T, client *redis.Client) {
-		options := *client.Options()
-		lose := new(atomic.Bool)
-		options.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			var d net.Dialer
-			conn, err := d.DialContext(ctx, network, addr)
-			return deafConn{conn, lose}, err
-		}
-		deaf := redis.NewClient(&options)
-		defer deaf.Close()
-		l := still(deaf, "acme", tenAMinute)
-		p, _ := take(t, l, 1) // loads the script
-		lose.Store(true)
-		q, _ := take(t, l, 4)
-		if q.Len() != 4 || lose.Load() {
-			t.Fatalf("%d permits, lost %v", q.Len(), !lose.Load())
-		}
-		lose.Store(true)
-		giveBack(t, l, q)
-		giveBack(t, l, p)
-		if r, _ := take(t, still(client, "acme", tenAMinute), 20); r.Len() != 10 {
-			t.Errorf("%d permits, want all 10", r.Len())
-		}
-	})
 }

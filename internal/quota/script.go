@@ -11,8 +11,10 @@ import "github.com/redis/go-redis/v9"
 //
 // A permit's time in the log is the latest at which it may have been used, in
 // milliseconds of the server's clock. While it is out, that is the end of its
-// validity; once its use is reported, the time of use. So a permit that was
-// used, or lost with its process, counts until a window has passed since.
+// validity; once its use is reported, the time of use as the server reckons it:
+// never too early, and later than the validity where the process's clock stood
+// still (a suspended machine). So a permit that was used, or lost with its
+// process, counts until a window has passed since.
 func keys(prefix, account string) []string {
 	base := prefix + ":quota:{" + account + "}:"
 	return []string{base + "log", base + "pause"}
@@ -44,10 +46,7 @@ for i = 6, #ARGV, 2 do
   if age < 0 then
     redis.call('ZREM', KEYS[1], ARGV[i])
   else
-    local latest = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i]) or '0')
-    if latest > now - age then
-      redis.call('ZADD', KEYS[1], text(now - age), ARGV[i])
-    end
+    redis.call('ZADD', KEYS[1], text(now - age), ARGV[i])
   end
 end
 -- A clock that was set back, as by a failover, must not lock the account.
@@ -55,6 +54,8 @@ for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. text(now + val
   redis.call('ZADD', KEYS[1], text(now + validity), name)
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', text(now - window))
+-- Also where a report was the first after Redis had lost the log.
+redis.call('PEXPIRE', KEYS[1], text(window + validity))
 if most <= 0 then
   return {0, 0}
 end

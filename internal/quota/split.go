@@ -1,9 +1,9 @@
 package quota
 
 // Split takes up to n permits out of the set and returns them as a set of their
-// own, good for as long as the first.
+// own, good for as long as the first. 0 or less takes none.
 func (p Permits) Split(n int) Permits {
-	if p.set == nil {
+	if p.set == nil || n <= 0 {
 		return Permits{}
 	}
 	p.set.mu.Lock()
@@ -16,5 +16,6 @@ func (p Permits) Split(n int) Permits {
 	at := len(p.set.names) - min(n, len(p.set.names))
 	part.names = append(part.names, p.set.names[at:]...)
 	p.set.names = p.set.names[:at]
+	part.limiter.watch(part)
 	return Permits{part}
 }

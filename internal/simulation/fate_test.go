@@ -37,9 +37,9 @@ func (f *fate) setCalm() {
 type verdict int
 
 const (
-	happens verdict = iota
-	fails           // nothing was done
-	answerLost      // done, and an error says otherwise
+	happens    verdict = iota
+	fails              // nothing was done
+	answerLost         // done, and an error says otherwise
 	diesBefore
 	diesAfter
 )

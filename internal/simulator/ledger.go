@@ -193,6 +193,18 @@ func (s *Simulator) Bodies(username, reference string) [][]byte {
 	return bodies
 }
 
+// Receipt is the receipt of a completed purchase as the vendor writes it in the
+// answer to a purchase call; nil where it has none to give.
+func (s *Simulator) Receipt(username, reference string) []byte {
+	var receipt []byte
+	s.withRecord(username, reference, func(_ *account, rec *record) {
+		if tx := rec.current; tx != nil && tx.state == Completed && tx.receipt != ReceiptNone {
+			receipt = tx.appendReceipt(nil)
+		}
+	})
+	return receipt
+}
+
 // withRecord runs fn on a record as it stands now, under its account's lock.
 func (s *Simulator) withRecord(username, reference string, fn func(*account, *record)) bool {
 	a, ok := s.accounts[username]

@@ -58,6 +58,9 @@ func New(cfg Config) (*Simulator, error) {
 // except that none waits any more. It may be called more than once.
 func (s *Simulator) Close() { s.end() }
 
+// BasePath stands before every path of the vendor's, without a slash at its end.
+func (s *Simulator) BasePath() string { return s.cfg.BasePath }
+
 // Reset forgets purchases, counts, used limits and ordered faults, and orders
 // the faults of the configuration anew. Tokens stay valid.
 func (s *Simulator) Reset() error {

@@ -1,0 +1,174 @@
+package consumer
+
+import (
+	"testing"
+	"time"
+
+	"github.com/vendstream/vendstream/internal/dedupe"
+	"github.com/vendstream/vendstream/internal/purchase"
+	"github.com/vendstream/vendstream/publisher"
+)
+
+// expiring publishes a purchase that may not be sent after a time.
+func (w *world) expiring(after time.Duration, answers ...purchase.Outcome) *message {
+	w.script["ref"] = answers
+	return w.publish(body("ref", "50"), publisher.HeaderExpiresAt, time.Now().Add(after).Format(time.RFC3339Nano))
+}
+
+func (w *world) wantExpired(t *testing.T, calls int) {
+	t.Helper()
+	r, ok := w.results["ref"]
+	if !ok || r.Status != purchase.StatusFailed || r.Failure.Class != purchase.ClassExpired || r.ResponseCode != "EXPIRED" ||
+		r.Source != purchase.SourceExpiry || r.Attempts != 0 {
+		t.Errorf("result %+v, want it expired; effects: %s", r, w.writes())
+	}
+	if len(w.calls) != calls {
+		t.Errorf("%d calls, want %d", len(w.calls), calls)
+	}
+}
+
+func (w *world) wantCompleted(t *testing.T, calls int) {
+	t.Helper()
+	if r := w.results["ref"]; r.Status != purchase.StatusCompleted || len(w.calls) != calls {
+		t.Errorf("result %+v after %d calls, want it completed after %d; effects: %s", r, len(w.calls), calls, w.writes())
+	}
+}
+
+func TestExpired(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.expiring(0, completed)
+		w.run(time.Second)
+		w.wantExpired(t, 0)
+		if got := w.writes(); got != "result, settled, ack" {
+			t.Errorf("effects: %s", got)
+		}
+	})
+}
+
+// Redis is told that a call may be made before it is made, and only once.
+func TestExpiringIsMarkedBeforeTheCall(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.expiring(time.Minute, outcome(purchase.Unknown), completed)
+		w.run(10 * time.Second)
+		if got := w.writes(); got != "sent, post, post, result, settled, ack" {
+			t.Errorf("effects: %s", got)
+		}
+	})
+}
+
+func TestUnreadableExpiry(t *testing.T) {
+	for _, header := range []string{"tomorrow", "2026-01-02", "2026-01-02T3:04:05Z"} {
+		bubble(t, func(t *testing.T, w *world) {
+			w.publish(body("ref", "50"), publisher.HeaderExpiresAt, header)
+			w.run(time.Second)
+			r := w.results["ref"]
+			if r.Status != purchase.StatusFailed || r.Failure.Class != purchase.ClassValidation || r.ResponseCode != "1008" || r.Source != purchase.SourceValidation {
+				t.Errorf("%s: result %+v", header, r)
+			}
+			if got := w.writes(); got != "result, settled, ack" {
+				t.Errorf("%s: effects: %s", header, got)
+			}
+		})
+	}
+}
+
+// It expires while it waits, however it waits, as long as no call can have acted.
+func TestExpiresWhileItWaits(t *testing.T) {
+	tests := map[string]struct {
+		answers []purchase.Outcome
+		prepare func(*world)
+		calls   int
+	}{
+		"put back before the call": {nil, func(w *world) { w.faults["read hand-off"] = []fault{fails} }, 0},
+		"mark lost its answer":     {nil, func(w *world) { w.faults["sent"] = []fault{lost, lost, lost, lost} }, 0},
+		"limited":                  {[]purchase.Outcome{outcome(purchase.Limited)}, func(*world) {}, 1},
+		"refused":                  {[]purchase.Outcome{outcome(purchase.Unauthorized)}, func(*world) {}, 1},
+		"unreachable":              {[]purchase.Outcome{outcome(purchase.Unreachable)}, func(*world) {}, 1},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				w.expiring(900*time.Millisecond, test.answers...)
+				test.prepare(w)
+				w.run(2 * time.Minute)
+				w.wantExpired(t, test.calls)
+			})
+		})
+	}
+}
+
+// A stop between a 429 and the next call leaves nothing that looks sent.
+func TestExpiresAfterAStop(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.expiring(2*time.Second, outcome(purchase.Limited))
+		w.run(500 * time.Millisecond)
+		if record := w.redis.At(w.key("ref")); record.State != purchase.Released || record.Sent {
+			t.Errorf("Redis holds %+v", record)
+		}
+		time.Sleep(2 * time.Second)
+		w.run(time.Second)
+		w.wantExpired(t, 1)
+	})
+}
+
+// Once a call may have acted it never simply expires.
+func TestNeverExpiresAfterACall(t *testing.T) {
+	t.Run("in this handling", func(t *testing.T) {
+		bubble(t, func(t *testing.T, w *world) {
+			w.expiring(500*time.Millisecond, outcome(purchase.Unknown), completed)
+			w.run(10 * time.Second)
+			w.wantCompleted(t, 2)
+		})
+	})
+	t.Run("in an earlier one", func(t *testing.T) {
+		bubble(t, func(t *testing.T, w *world) {
+			w.expiring(500*time.Millisecond, outcome(purchase.Unknown), completed)
+			w.run(700 * time.Millisecond)
+			time.Sleep(time.Minute)
+			w.run(time.Second)
+			w.wantCompleted(t, 2)
+			if r := w.results["ref"]; r.Attempts != 2 {
+				t.Errorf("%d attempts", r.Attempts)
+			}
+		})
+	})
+	t.Run("put back again before the next", func(t *testing.T) {
+		bubble(t, func(t *testing.T, w *world) {
+			w.expiring(500*time.Millisecond, outcome(purchase.Unknown), completed)
+			w.run(700 * time.Millisecond)
+			w.faults["read hand-off"] = []fault{fails}
+			w.run(10 * time.Second)
+			w.wantCompleted(t, 2)
+		})
+	})
+	t.Run("Redis forgot", func(t *testing.T) {
+		bubble(t, func(t *testing.T, w *world) {
+			w.expiring(500*time.Millisecond, outcome(purchase.Unknown), completed)
+			w.run(700 * time.Millisecond)
+			w.redis.Flush()
+			w.run(time.Second)
+			w.wantCompleted(t, 2)
+		})
+	})
+}
+
+// Taken over from a worker that died: what it noted before its first call tells.
+func TestTakenOverBeforeAndAfterTheCall(t *testing.T) {
+	for _, sent := range []bool{false, true} {
+		bubble(t, func(t *testing.T, w *world) {
+			m := w.expiring(0, completed)
+			m.Count = 1
+			other := dedupe.Claim{Key: w.key("ref"), Digest: w.request(string(m.Body)).Digest, Owner: "dead"}
+			w.redis.Claim(t.Context(), []dedupe.Claim{other})
+			if sent {
+				w.redis.MarkSent(t.Context(), other)
+			}
+			w.run(2 * lease)
+			if sent {
+				w.wantCompleted(t, 1)
+			} else {
+				w.wantExpired(t, 0)
+			}
+		})
+	}
+}

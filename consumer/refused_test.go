@@ -1,0 +1,149 @@
+package consumer
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vendstream/vendstream/internal/dedupe"
+	"github.com/vendstream/vendstream/internal/purchase"
+	"github.com/vendstream/vendstream/publisher"
+)
+
+// A request that the vendor would refuse is refused here, without a call.
+func TestRefusedByValidation(t *testing.T) {
+	plain := body("ref", "50")
+	tests := map[string]struct{ body, code string }{
+		"no amount":     {strings.Replace(plain, `"amount":50,`, "", 1), "1001"},
+		"amount 0":      {body("ref", "0"), "1004"},
+		"amount a list": {body("ref", "[]"), "1008"},
+		"no meter":      {strings.Replace(plain, "GAM-XBX-001", "ELE-FLS-001", 1), "1001"},
+		"bad number":    {strings.Replace(plain, `"GAM-XBX-001"`, `"AIR-VOD-001","mobileNumber":"0821234567"`, 1), "1005"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				w.publish(test.body)
+				w.run(time.Second)
+				r := w.results["ref"]
+				if r.Status != purchase.StatusFailed || r.Failure.Class != purchase.ClassValidation || r.ResponseCode != test.code ||
+					r.Source != purchase.SourceValidation || r.Attempts != 0 {
+					t.Errorf("result %+v", r)
+				}
+				if got := w.writes(); got != "result, settled, ack" {
+					t.Errorf("effects: %s", got)
+				}
+			})
+		})
+	}
+}
+
+// A version with other rules may have sent what this one refuses. Then only the
+// vendor can say how it ended.
+func TestRefusedButSent(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		m := w.publish(body("ref", "0"))
+		w.script["ref"] = []purchase.Outcome{completed}
+		other := dedupe.Claim{Key: w.key("ref"), Digest: w.request(string(m.Body)).Digest, Owner: "older"}
+		w.redis.Claim(t.Context(), []dedupe.Claim{other})
+		w.redis.Release(t.Context(), other, 1, true)
+		w.run(time.Second)
+		w.wantCompleted(t, 1)
+	})
+}
+
+// What can have no result becomes a dead letter, with its headers, and claims
+// nothing.
+func TestDeadLetters(t *testing.T) {
+	tests := map[string]struct {
+		body   string
+		reason purchase.Reason
+	}{
+		"no JSON":       {`{"merchantReference":`, purchase.ReasonMalformed},
+		"empty":         {"", purchase.ReasonMalformed},
+		"a key twice":   {`{"merchantReference":"a","merchantReference":"a"}`, purchase.ReasonMalformed},
+		"no reference":  {`{"amount":50}`, purchase.ReasonInvalidReference},
+		"bad reference": {body(" ref", "50"), purchase.ReasonInvalidReference},
+		"too large":     {body("ref", "50") + strings.Repeat(" ", 64<<10), purchase.ReasonTooLarge},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				w.publish(test.body, "X-Shop", "12")
+				w.run(time.Second)
+				d := w.dead[1]
+				if d.Reason != test.reason || d.Account != "acme" || d.Sequence != 1 || d.Detail == "" ||
+					string(d.Body) != test.body || publisher.Header(d.Header, "X-Shop") != "12" {
+					t.Errorf("dead letter %+v", d)
+				}
+				if got := w.writes(); got != "dead, ack" || w.count("claim") != 0 {
+					t.Errorf("effects: %v", w.effects)
+				}
+				if told := w.seen(EventBuried); len(told) != 1 || told[0].Reason != test.reason {
+					t.Errorf("told: %+v", told)
+				}
+			})
+		})
+	}
+}
+
+// A message that was buried while the account was unknown has had its end. Its
+// reference is free for another purchase.
+func TestGraves(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.config.Since = time.Now()
+		buried := w.buy("ref", completed)
+		w.dead[1] = publisher.DeadLetter{Reason: purchase.ReasonUnknownAccount}
+		w.run(time.Second)
+		if got := w.writes(); got != "ack" || !buried.acked || w.count("claim") != 0 {
+			t.Errorf("effects: %v", w.effects)
+		}
+		again := w.publish(body("ref", "60"))
+		w.run(time.Second)
+		if r := w.results["ref"]; !again.acked || string(r.Amount) != "60" || len(w.dead) != 1 {
+			t.Errorf("the corrected request: acked %v, result %+v, %d dead letters", again.acked, r, len(w.dead))
+		}
+	})
+}
+
+// Where the dead letters cannot be read, nothing is claimed and nothing posted.
+func TestGravesCannotBeRead(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.config.Since = time.Now()
+		m := w.buy("ref", completed)
+		w.faults["read dead"] = []fault{fails}
+		w.run(time.Second)
+		if got := w.writes(); got != "retry" || w.count("claim") != 0 || m.again[0] != awayRetry {
+			t.Errorf("effects: %v, again after %v", w.effects, m.again)
+		}
+		time.Sleep(awayRetry)
+		w.run(time.Second)
+		w.wantCompleted(t, 1)
+	})
+}
+
+// Dead letters are asked about only for messages from before the consumer, and
+// once the margin is over, only once.
+func TestGravesAreReadOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.config.Since = time.Now()
+		for _, ref := range []string{"a", "b", "c"} {
+			w.buy(ref, completed)
+		}
+		w.config.Slots = 1 // one chunk for each
+		time.Sleep(graveMargin + time.Second)
+		w.buy("d", completed)
+		w.run(5 * time.Second)
+		if n := w.count("read dead"); n != 1 || len(w.results) != 4 {
+			t.Errorf("read %d times for %d results", n, len(w.results))
+		}
+	})
+	bubble(t, func(t *testing.T, w *world) {
+		w.config.Since = time.Now().Add(-graveMargin - time.Second)
+		w.buy("ref", completed)
+		w.run(time.Second)
+		if n := w.count("read dead"); n != 0 {
+			t.Errorf("read %d times for a new message", n)
+		}
+	})
+}
