@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net/http"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,11 +18,7 @@ func TestDaemonsEndWellAtASignal(t *testing.T) {
 		e := acme(nats).with("VENDSTREAM_REDIS_URL=" + redis.URL())
 		started := false
 		e.Started = func(addr string) {
-			started = true
-			if resp, err := http.Get("http://" + addr + "/healthz"); err == nil {
-				resp.Body.Close()
-			}
-			http.DefaultClient.CloseIdleConnections()
+			started = addr != ""
 			signal(&lifecycle.Stopped{Signal: syscall.SIGTERM})
 		}
 		stdout, stderr, code := runUntil(ctx, e, name)
@@ -54,7 +49,7 @@ func TestDaemonFaults(t *testing.T) {
 		want string
 	}{
 		{"no account", env{Environ: []string{"VENDSTREAM_NATS_URL=" + nats.URL(), "VENDSTREAM_HTTP_ADDR=127.0.0.1:0"}}, lifecycle.Usage, "accounts: no account is configured"},
-		{"no password", acme(nats).with("PAGAMIO_PASSWORD="), lifecycle.Usage, "accounts[0].password: is missing"},
+		{"no password", env{Environ: []string{"VENDSTREAM_ACCOUNT=acme", "PAGAMIO_USERNAME=buyer"}}, lifecycle.Usage, "accounts[0].password: is missing"},
 		{"no Redis", acme(nats).with("VENDSTREAM_REDIS_URL=redis://127.0.0.1:1/0"), lifecycle.NotConnected, "could not connect to Redis"},
 	} {
 		stdout, stderr, code := runCommand(t, c.env, "serve")

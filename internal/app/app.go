@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,6 +29,18 @@ import (
 // Roles says which daemons run in this process.
 type Roles struct{ Consumer, Poller bool }
 
+// String is the name of the command that has these roles.
+func (r Roles) String() string {
+	switch {
+	case r.Consumer && r.Poller:
+		return "serve"
+	case r.Consumer:
+		return "consumer"
+	default:
+		return "poller"
+	}
+}
+
 // Options are what Run needs beside the configuration.
 type Options struct {
 	Roles Roles
@@ -46,17 +59,45 @@ const stopMargin = 3 * time.Second
 
 // Run runs the daemons until ctx ends, then finishes what is in flight: within
 // vendor.timeout and a few seconds. An error that no server could be reached
-// carries the exit code for it.
+// carries the exit code for it. The HTTP server answers from the start, and says
+// that the program is not ready while it is starting and once it is stopping.
 func Run(ctx context.Context, cfg *config.Config, opt Options) error {
 	if err := cfg.RequireAccounts(); err != nil {
 		return &lifecycle.Exit{Code: lifecycle.Usage, Err: err}
 	}
 	reg := telemetry.NewRegistry()
-	web, err := telemetry.NewServer(cfg.HTTP.Addr, reg, nil, opt.Log)
+	var started atomic.Bool
+	web, err := telemetry.NewServer(cfg.HTTP.Addr, reg, []telemetry.Check{{
+		Name: "taking work",
+		Probe: func(context.Context) error {
+			switch {
+			case ctx.Err() != nil:
+				return errors.New("stopping")
+			case !started.Load():
+				return errors.New("starting")
+			}
+			return nil
+		},
+	}}, opt.Log)
 	if err != nil {
 		return err
 	}
 	defer web.Close()
+	defer context.AfterFunc(ctx, func() { opt.Log.Info().Msg("stopping") })()
+	return lifecycle.Run(ctx,
+		lifecycle.Stage{{Name: opt.Roles.String(), Run: func(ctx context.Context) error {
+			return work(ctx, cfg, opt, web, reg, func() {
+				started.Store(true)
+				if opt.Started != nil {
+					opt.Started(web.Addr())
+				}
+			})
+		}}},
+		lifecycle.Stage{{Name: "http", Run: web.Run}})
+}
+
+// work connects, starts the daemons, and waits for their end.
+func work(ctx context.Context, cfg *config.Config, opt Options, web *telemetry.Server, reg prometheus.Registerer, started func()) error {
 	c, err := Connect(ctx, cfg, opt.Log)
 	if err != nil {
 		return err
@@ -67,23 +108,13 @@ func Run(ctx context.Context, cfg *config.Config, opt Options) error {
 		return err
 	}
 	defer a.close()
-	web.AddCheck(telemetry.Check{Name: "taking work", Probe: func(context.Context) error {
-		if ctx.Err() != nil {
-			return errors.New("stopping")
-		}
-		return nil
-	}})
 	for _, check := range a.checks() {
 		web.AddCheck(check)
 	}
 	opt.Log.Info().Int("accounts", len(cfg.Accounts)).Bool("consumer", opt.Roles.Consumer).Bool("poller", opt.Roles.Poller).
 		Str("http", web.Addr()).Msg("started")
-	if opt.Started != nil {
-		opt.Started(web.Addr())
-	}
-	defer context.AfterFunc(ctx, func() { opt.Log.Info().Msg("stopping") })()
-	// The HTTP server outlives the work, so that a stop can be watched.
-	err = lifecycle.Run(ctx, a.work(), lifecycle.Stage{{Name: "statistics", Run: a.statistics}}, lifecycle.Stage{{Name: "http", Run: web.Run}})
+	started()
+	err = lifecycle.Run(ctx, a.work(), lifecycle.Stage{{Name: "statistics", Run: a.statistics}})
 	opt.Log.Info().Err(err).Msg("stopped")
 	return err
 }

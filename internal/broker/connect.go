@@ -49,6 +49,8 @@ func Connect(c ConnectConfig) (*nats.Conn, error) {
 		// A publish while the connection is away must fail at once and be tried
 		// again with its outcome read back, not wait in a buffer.
 		nats.ReconnectBufSize(-1),
+		// Closing it is no loss to tell of.
+		nats.NoCallbacksAfterClientClose(),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { notify(false, err) }),
 		nats.ReconnectHandler(func(*nats.Conn) { notify(true, nil) }),
 		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) { notify(nc.IsConnected(), err) }),
