@@ -151,9 +151,9 @@ func (s *Store) get(ctx context.Context, stream string, query map[string]any) (*
 	}
 	m := &stored{Sequence: answer.Message.Sequence, Data: answer.Message.Data, Time: answer.Message.Time}
 	if len(answer.Message.Header) > 0 {
-		if m.Header, err = nats.DecodeHeadersMsg(answer.Message.Header); err != nil {
-			return nil, err
-		}
+		// Headers that cannot be read are left out, as the client does with a
+		// delivery: they must not keep the message from being read.
+		m.Header, _ = nats.DecodeHeadersMsg(answer.Message.Header)
 	}
 	return m, nil
 }

@@ -194,6 +194,8 @@ func deadHeader(d DeadLetter) nats.Header {
 	h := nats.Header{}
 	for name, values := range d.Header {
 		switch {
+		case strings.ContainsAny(name, "\r\n:"):
+			// Cannot be a name: written out, it would begin another header.
 		case obeyed(name):
 			h[HeaderOriginalPrefix+name] = values
 		case slices.ContainsFunc(deadHeaders, func(ours string) bool { return strings.EqualFold(ours, name) }):
@@ -222,12 +224,16 @@ func obeyed(name string) bool {
 // headerRoom is what the client adds to a message's own headers.
 const headerRoom = 1 << 10
 
-// fit cuts what does not fit into one message: headers that are not ours where
-// they take more than half of it, then the body.
+// headerLimit is what JetStream stores of headers (error 10097), less the room.
+// A request may have just fitted under its own, shorter names.
+const headerLimit = 1<<16 - 1 - headerRoom
+
+// fit cuts what does not fit into one message: the headers that are not ours,
+// where there are too many for any message, then the body.
 func (s *Store) fit(m *nats.Msg) {
 	limit := int(s.nc.MaxPayload()) - headerRoom
 	size := headerSize(m.Header)
-	if size > limit/2 {
+	if size > min(headerLimit, limit/2) {
 		for name := range m.Header {
 			if name != HeaderMessageID && !slices.Contains(deadHeaders, name) {
 				delete(m.Header, name)

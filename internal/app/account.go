@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/vendstream/vendstream/consumer"
@@ -129,8 +130,10 @@ func (acc *account) gate(a *app, component string) *gate.Gate {
 	}
 	metric := a.metrics.BreakerState.WithLabelValues(acc.name, component)
 	metric.Set(telemetry.BreakerClosed)
+	unending := a.retryPolicy()
+	unending.Attempts = math.MaxInt // a pause grows for as long as the vendor refuses
 	g := gate.New(gate.Config{
-		BackOff: a.retryPolicy().NewBackOff,
+		BackOff: unending.NewBackOff,
 		Probe:   min(a.cfg.Retry.Max, 8*a.cfg.Retry.Base),
 		Changed: func(state string) {
 			metric.Set(states[state])

@@ -97,7 +97,6 @@ func compareConsumer(stream string, have, want jetstream.ConsumerConfig) []Diffe
 	must(c, "backoff", len(have.BackOff) == 0, have.BackOff, "none", "it overrides the wait for acks and distorts delayed redeliveries")
 	must(c, "max_ack_pending", have.MaxAckPending < 0, have.MaxAckPending, want.MaxAckPending, "purchases that wait would stop all others")
 	must(c, "headers_only", !have.HeadersOnly, have.HeadersOnly, false, "the body would be missing")
-	must(c, "deliver_subject", have.DeliverSubject == "", have.DeliverSubject, "none", "a push consumer cannot be pulled from")
 	must(c, "ack_wait", have.AckWait >= minAckWait, have.AckWait, want.AckWait, "work would be delivered again while it is under way")
 	if have.AckWait >= minAckWait {
 		compare(c, "ack_wait", have.AckWait, want.AckWait, "")

@@ -118,15 +118,18 @@ func plan(ctx context.Context, js jetstream.JetStream, t Topology) ([]step, erro
 			s.apply = func(ctx context.Context, js jetstream.JetStream) error {
 				return wrap(createConsumer(ctx, js, c), "create", s.Object)
 			}
+		case errors.Is(err, jetstream.ErrNotPullConsumer):
+			s.Differences = []Difference{{s.Object, "deliver_subject", "set", "none", "a push consumer cannot be pulled from"}}
 		case err != nil:
 			return nil, wrap(err, "read", s.Object)
 		default:
-			if s.Differences = compareConsumer(c.Stream, have.CachedInfo().Config, c.Config); len(s.Differences) > 0 {
-				s.Verb = "update"
-				s.apply = func(ctx context.Context, js jetstream.JetStream) error {
-					_, err := js.UpdateConsumer(ctx, c.Stream, c.Config)
-					return wrap(err, "update", s.Object)
-				}
+			s.Differences = compareConsumer(c.Stream, have.CachedInfo().Config, c.Config)
+		}
+		if len(s.Differences) > 0 {
+			s.Verb = "update"
+			s.apply = func(ctx context.Context, js jetstream.JetStream) error {
+				_, err := js.UpdateConsumer(ctx, c.Stream, c.Config)
+				return wrap(err, "update", s.Object)
 			}
 		}
 		steps = append(steps, s)
