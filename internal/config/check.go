@@ -42,7 +42,7 @@ func checkRedis(text string) string {
 		return "must be an address such as redis://host:6379/0"
 	}
 	switch u.Scheme {
-	case "redis", "rediss":
+	case "redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster":
 		if u.Hostname() == "" {
 			return "must name a host, such as redis://host:6379/0"
 		}
@@ -51,12 +51,8 @@ func checkRedis(text string) string {
 				return "must end with the number of the database, such as redis://host:6379/0"
 			}
 		}
-	case "unix":
-		if u.Path == "" {
-			return "must name the socket, such as unix:///run/redis.sock"
-		}
 	default:
-		return "must begin with redis://, rediss:// or unix://"
+		return "must begin with redis:// or, for TLS, rediss://, with +sentinel or +cluster behind it where needed"
 	}
 	return ""
 }

@@ -60,7 +60,7 @@ func TestFaults(t *testing.T) {
 		{"redis: {url: 'http://h'}", "redis.url: must begin with redis://"},
 		{"redis: {url: 'redis:///0'}", "redis.url: must name a host"},
 		{"redis: {url: 'redis://h/x'}", "redis.url: must end with the number of the database"},
-		{"redis: {url: 'unix://'}", "redis.url: must name the socket"},
+		{"redis: {url: 'unix:///run/r'}", "redis.url: must begin with redis://"},
 		{"redis: {url: 'redis://h:x'}", "redis.url: must be an address"},
 		{"http: {addr: localhost}", "http.addr: must be host:port"},
 		{"http: {addr: 'localhost:http'}", "http.addr: must have a port"},
@@ -135,7 +135,7 @@ func TestFaults(t *testing.T) {
 func TestSound(t *testing.T) {
 	for _, yaml := range []string{
 		" ", "# nothing", "---", "{}", "retry:", "retry: {base: ~, max: null}", "accounts: []", "accounts:", "nats: {credentials_file: }",
-		"nats: {url: 'nats://u:p@a:1, tls://b'}", "nats: {url: 'wss://h:443/path'}", "redis: {url: 'redis://h'}", "redis: {url: 'unix:///run/r?db=1'}",
+		"nats: {url: 'nats://u:p@a:1, tls://b'}", "nats: {url: 'wss://h:443/path'}", "redis: {url: 'redis://h'}", "redis: {url: 'redis+sentinel://h:26379/0?master_name=m'}",
 		"http: {addr: ''}", "http: {addr: ':0'}", "http: {addr: '[::1]:80'}", "subjects: {prefix: A-b_9.c}", "retry: {jitter: 0}", "retry: {jitter: .5}",
 		"poller: {schedule: [{every: 1s}]}", `{"retry": {"attempts": 3}}`, "retry: {attempts: \"3\"}", "nats: &n {url: 'nats://h'}",
 	} {

@@ -188,7 +188,7 @@ func TestLoadWithoutFlags(t *testing.T) {
 
 func TestEveryKeyHasItsVariableAndFlag(t *testing.T) {
 	values := map[string]string{
-		"nats.url": "ws://n:1", "nats.credentials_file": "c", "nats.replicas": "5", "redis.url": "unix:///r", "http.addr": "h:1",
+		"nats.url": "ws://n:1", "nats.credentials_file": "c", "nats.replicas": "5", "redis.url": "redis://r:1/2", "http.addr": "h:1",
 		"log.level": "warn", "log.format": "console", "subjects.prefix": "x", "dedupe.lease": "61s", "dedupe.ttl": "2h",
 		"dedupe.digest_key": "dk", "retention.requests": "1h", "retention.results": "9000h", "retry.base": "3s", "retry.max": "4s",
 		"retry.jitter": "1", "retry.attempts": "9", "poller.escalate_after": "1s", "vendor.timeout": "7s",

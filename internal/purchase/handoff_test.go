@@ -37,7 +37,7 @@ func TestHandoffEncoding(t *testing.T) {
 	}
 	want := `{"account":"acme","merchantReference":"r-1","state":"in_flight","transactionId":"t-1","lastCode":"PENDING",` +
 		`"requestDigest":"` + string(r.Digest) + `",` +
-		`"request":{"merchantReference":"r-1","amount":"50.00","x":"<&` + "\u2028" + `\ud800"},"channelId":"web","attempts":1,` +
+		`"request":{"merchantReference":"r-1","amount":"50.00","x":"<&` + "\u2028" + `\ud800"},"channelId":"web","attempts":1,"requestSequence":0,` +
 		`"requestedAt":"2026-04-21T12:00:00.831786006Z","submittedAt":"2026-04-21T12:00:00.831786006Z"}`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)

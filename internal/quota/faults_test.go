@@ -122,8 +122,10 @@ func TestRedisForgets(t *testing.T) {
 	servers(t, func(t *testing.T, client *redis.Client) {
 		l := still(client, "acme", tenAMinute)
 		p, _ := take(t, l, 10)
-		if !p.Use() || !p.Use() {
-			t.Fatal("no permit")
+		for range 2 {
+			if !p.Use() {
+				t.Fatal("no permit")
+			}
 		}
 		if err := client.FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)

@@ -117,23 +117,23 @@ func (config *Config) check() (baseURL string, err error) {
 	switch {
 	// The text of a parse error shows the URL, in which somebody may have put a password.
 	case err != nil, base.Scheme != "http" && base.Scheme != "https", base.Host == "":
-		wrong = append(wrong, errors.New("BaseURL is not an http or https URL"))
+		wrong = append(wrong, errors.New("field BaseURL is not an http or https URL"))
 	case base.User != nil, base.RawQuery != "", base.Fragment != "":
-		wrong = append(wrong, errors.New("BaseURL must have no user, query or fragment"))
+		wrong = append(wrong, errors.New("field BaseURL must have no user, query or fragment"))
 	}
 	if config.Username == "" || config.Password == "" {
-		wrong = append(wrong, errors.New("Username and Password are required"))
+		wrong = append(wrong, errors.New("fields Username and Password are required"))
 	}
 	switch config.UserType {
 	case "", UserTypeMerchant, UserTypeSubMerchant:
 	default:
-		wrong = append(wrong, fmt.Errorf("UserType is neither %s nor %s", UserTypeMerchant, UserTypeSubMerchant))
+		wrong = append(wrong, fmt.Errorf("field UserType is neither %s nor %s", UserTypeMerchant, UserTypeSubMerchant))
 	}
 	if config.Timeout < 0 {
-		wrong = append(wrong, errors.New("Timeout is negative"))
+		wrong = append(wrong, errors.New("field Timeout is negative"))
 	}
 	if config.MaxInFlight < 0 {
-		wrong = append(wrong, errors.New("MaxInFlight is negative"))
+		wrong = append(wrong, errors.New("field MaxInFlight is negative"))
 	}
 	if len(wrong) > 0 {
 		return "", errors.Join(wrong...)

@@ -1,0 +1,79 @@
+# Works with GNU make 3.81, which a Mac has, and later.
+
+GO ?= go
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# What has to be covered by tests, and by how much, each package on its own.
+CORE := ./internal/purchase ./internal/vendor ./internal/dedupe ./consumer ./poller ./publisher
+COVERAGE := 85
+
+# Tests start real servers, which Go's cache of test results knows nothing of.
+TEST := $(GO) test -count=1 -timeout=10m
+FUZZTIME ?= 10s
+
+empty :=
+comma := ,
+space := $(empty) $(empty)
+
+.PHONY: all
+all: check test build
+
+.PHONY: help
+help:
+	@echo 'make check       format, vet, staticcheck, import rules'
+	@echo 'make test        all tests, on real servers, under the race detector'
+	@echo 'make cover       the same, and whether the core packages are covered enough'
+	@echo 'make build       both programs, in bin/'
+	@echo 'make demo        the main job in one process'
+	@echo 'make fuzz        every fuzz test for FUZZTIME ($(FUZZTIME))'
+	@echo 'make bench-once  one iteration of every benchmark'
+
+.PHONY: check
+check:
+	@unformatted=$$(gofmt -l .) || exit 1; \
+	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:" $$unformatted >&2; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) run ./internal/importrules
+
+.PHONY: test
+test: tools
+	$(TEST) -race -coverpkg=$(subst $(space),$(comma),$(CORE)) -coverprofile=cover.out ./...
+
+.PHONY: cover
+cover: test coverage
+
+# Of the last run of the tests.
+.PHONY: coverage
+coverage:
+	@awk -v least=$(COVERAGE) -f .ci/coverage.awk cover.out
+
+.PHONY: tools
+tools:
+	@sh .ci/tools
+
+.PHONY: build
+build:
+	$(GO) build -trimpath -o bin/ ./cmd/...
+
+.PHONY: demo
+demo:
+	$(GO) run ./cmd/vendlab demo
+
+.PHONY: fuzz
+fuzz:
+	@set -e; \
+	for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
+		for name in $$($(GO) test -list '^Fuzz' $$dir | grep '^Fuzz'); do \
+			echo "$$dir $$name"; \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$dir; \
+		done; \
+	done
+
+.PHONY: bench-once
+bench-once: tools
+	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
+
+.PHONY: clean
+clean:
+	rm -rf bin cover.out
