@@ -66,6 +66,33 @@ func TestConflict(t *testing.T) {
 	}
 }
 
+// A message whose result is stored is a repeat, also where another payload's
+// hand-off came under the same reference: it has its one end.
+func TestOwnResultBesideAnothersHandoff(t *testing.T) {
+	for _, redis := range []purchase.ClaimState{purchase.Absent, purchase.Released, purchase.Pending, purchase.Settled} {
+		bubble(t, func(t *testing.T, w *world) {
+			w.place(t, "result", "50", "")
+			w.place(t, "hand-off", "60", purchase.OpenUnknown)
+			ours, others := w.request(body("ref", "50")).Digest, w.request(body("ref", "60")).Digest
+			c := dedupe.Claim{Key: w.key("ref"), Digest: ours, Owner: "dead"}
+			switch redis {
+			case purchase.Released:
+				w.redis.Claim(t.Context(), []dedupe.Claim{c})
+				w.redis.Release(t.Context(), c, 1, true)
+			case purchase.Pending:
+				w.redis.MarkPending(t.Context(), c.Key, others, "", 1)
+			case purchase.Settled:
+				w.redis.MarkSettled(t.Context(), c.Key, ours)
+			}
+			m := w.buy("ref", completed)
+			w.run(time.Second)
+			if record := w.redis.At(c.Key); !m.acked || len(w.dead)+len(w.calls) != 0 || record.State != purchase.Settled || record.Digest != ours {
+				t.Errorf("Redis %q before: acked %v, %d dead letters, %d calls, Redis holds %+v", redis, m.acked, len(w.dead), len(w.calls), record)
+			}
+		})
+	}
+}
+
 // Redis remembers an end that the streams have lost or outlived: that is proof.
 func TestConflictByRedisAlone(t *testing.T) {
 	for _, state := range []purchase.ClaimState{purchase.Settled, purchase.Pending} {
@@ -95,14 +122,14 @@ func TestConflictWaitsForProof(t *testing.T) {
 			}
 			m := w.buy("ref", completed)
 			_, stop := w.start()
-			time.Sleep(2 * time.Minute)
+			w.pass(2 * time.Minute)
 			if m.acked || len(w.dead) != 0 || len(w.calls) != 0 {
 				t.Fatalf("acked %v, %d dead letters, %d calls", m.acked, len(w.dead), len(w.calls))
 			}
 			w.mu.Lock()
 			w.place(t, "result", "60", "")
 			w.mu.Unlock()
-			time.Sleep(conflictRetry + time.Second)
+			w.pass(conflictRetry + time.Second)
 			stop()
 			w.wantBuried(t, m)
 			want := 500 * time.Millisecond
@@ -162,12 +189,11 @@ func TestConflictCannotBeLookedInto(t *testing.T) {
 // right before this one publishes its own.
 func (w *world) raced(t *testing.T, kind, amount string, state purchase.OpenState, answer purchase.Outcome) *message {
 	m := w.buy("ref", answer)
-	w.hooks[kind] = func() {
+	w.once(kind, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.place(t, kind, amount, state)
-		delete(w.hooks, kind)
-	}
+	})
 	w.run(time.Second)
 	return m
 }
@@ -240,26 +266,25 @@ func TestUpgradeFails(t *testing.T) {
 	for _, effect := range []string{"replace", "read hand-off", "pending", "moved"} {
 		t.Run(effect, func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
-				w.hooks["hand-off"] = func() {
-					w.mu.Lock()
-					defer w.mu.Unlock()
-					w.place(t, "hand-off", "50", purchase.OpenUnknown)
-					delete(w.hooks, "hand-off")
+				w.once("hand-off", func() {
 					if effect == "moved" {
-						w.hooks["read hand-off"] = func() {
+						w.once("read hand-off", func() {
 							w.mu.Lock()
 							defer w.mu.Unlock()
 							delete(w.handoffs, "ref") // the poller has ended it
 							w.place(t, "result", "50", "")
-							delete(w.hooks, "read hand-off")
-						}
-						return
+						})
 					}
-					w.faults[effect] = []fault{fails}
-				}
+					w.mu.Lock()
+					defer w.mu.Unlock()
+					w.place(t, "hand-off", "50", purchase.OpenUnknown)
+					if effect != "moved" {
+						w.faults[effect] = []fault{fails}
+					}
+				})
 				m := w.buy("ref", outcome(purchase.InFlight))
-				w.run(10 * time.Second)
-				if len(m.again) != 1 || m.again[0] != awayRetry || !m.acked || len(w.calls) != 1 {
+				w.run(lease + 5*time.Second) // the claim may be held until its lease ends
+				if m.again[0] != awayRetry || !m.acked || len(w.calls) != 1 {
 					t.Errorf("again after %v, acked %v, %d calls: %v", m.again, m.acked, len(w.calls), w.effects)
 				}
 			})

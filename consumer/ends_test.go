@@ -133,7 +133,7 @@ func TestUnreachableIsPutBack(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		m := w.buy("ref", outcome(purchase.Unreachable))
 		_, stop := w.start()
-		time.Sleep(3500 * time.Millisecond)
+		w.pass(3500 * time.Millisecond)
 		if got := w.writes(); got != "post, post, post, release, retry, post" {
 			t.Errorf("effects: %s", got)
 		}

@@ -213,11 +213,16 @@ func (j *job) adopt(work context.Context) (end worker.Disposition, found bool, e
 	if err != nil {
 		return end, false, err
 	}
-	if handoff != nil {
+	pending := func() worker.Disposition {
 		return j.adopted(work, handoff.RequestDigest, purchase.Pending, func() (purchase.ClaimState, error) {
 			return c.Records.MarkPending(work, j.hold.claim.Key, handoff.RequestDigest, handoff.TransactionID, handoff.Attempts)
-		}), true, nil
+		})
 	}
+	if handoff != nil && handoff.RequestDigest == r.Digest {
+		return pending(), true, nil
+	}
+	// A result decides over another payload's hand-off, which the poller will
+	// find out: it may be this very message's, stored before it could be acked.
 	result, err := c.Ledger.Result(work, r.Account, r.Reference)
 	if err != nil {
 		return end, false, err
@@ -226,6 +231,9 @@ func (j *job) adopt(work context.Context) (end worker.Disposition, found bool, e
 		return j.adopted(work, result.RequestDigest, purchase.Settled, func() (purchase.ClaimState, error) {
 			return c.Records.MarkSettled(work, j.hold.claim.Key, result.RequestDigest)
 		}), true, nil
+	}
+	if handoff != nil {
+		return pending(), true, nil
 	}
 	return end, false, nil
 }

@@ -57,7 +57,7 @@ func TestInFlightElsewhere(t *testing.T) {
 		m := w.buy("ref", completed)
 		other := dedupe.Claim{Key: w.key("ref"), Digest: w.request(body("ref", "50")).Digest, Owner: "other"}
 		w.redis.Claim(t.Context(), []dedupe.Claim{other})
-		time.Sleep(10 * time.Second)
+		w.pass(10 * time.Second)
 		w.run(2 * time.Minute)
 		if m.again[0] != lease-10*time.Second || len(m.again) != 1 {
 			t.Errorf("again after %v", m.again)
@@ -76,7 +76,7 @@ func TestInFlightForAMoment(t *testing.T) {
 		m := w.buy("ref", completed)
 		other := dedupe.Claim{Key: w.key("ref"), Digest: w.request(body("ref", "50")).Digest, Owner: "other"}
 		w.redis.Claim(t.Context(), []dedupe.Claim{other})
-		time.Sleep(lease - time.Millisecond)
+		w.pass(lease - time.Millisecond)
 		w.run(time.Second)
 		if m.again[0] != busyRetry || !m.acked {
 			t.Errorf("again after %v, acked %v", m.again, m.acked)
@@ -118,10 +118,9 @@ func TestReopen(t *testing.T) {
 		bubble(t, func(t *testing.T, w *world) {
 			w.redis.MarkPending(t.Context(), w.key("ref"), digest(w), "tx-9", 2)
 			m := w.buy("ref", completed)
-			w.hooks["reopen"] = func() { // a poller holds it
+			w.once("reopen", func() { // a poller holds it
 				w.redis.HoldPost(context.Background(), dedupe.Claim{Key: w.key("ref"), Digest: digest(w), Owner: "poller"}, 20*time.Second)
-				delete(w.hooks, "reopen")
-			}
+			})
 			w.run(time.Minute)
 			if m.again[0] != 20*time.Second || !m.acked || len(w.calls) != 0 {
 				t.Errorf("again after %v, acked %v, %d calls", m.again, m.acked, len(w.calls))
@@ -169,11 +168,11 @@ func TestOvertaken(t *testing.T) {
 		request := w.request(body("ref", "50"))
 		m := w.buy("ref", outcome(purchase.Unknown))
 		_, stop := w.start()
-		time.Sleep(500 * time.Millisecond)
+		w.pass(500 * time.Millisecond)
 		w.PublishHandoff(t.Context(), &purchase.Handoff{
 			Account: "acme", MerchantReference: "ref", State: purchase.OpenInFlight, RequestDigest: request.Digest, Request: request.Body(),
 		}, "")
-		time.Sleep(time.Minute)
+		w.pass(time.Minute)
 		stop()
 		if len(w.calls) != 1 || !m.acked || w.redis.At(w.key("ref")).State != purchase.Pending {
 			t.Errorf("%d calls, acked %v, Redis holds %+v", len(w.calls), m.acked, w.redis.At(w.key("ref")))
@@ -184,11 +183,11 @@ func TestOvertaken(t *testing.T) {
 		bubble(t, func(t *testing.T, w *world) {
 			w.buy("ref", outcome(purchase.Unknown), completed)
 			_, stop := w.start()
-			time.Sleep(500 * time.Millisecond)
+			w.pass(500 * time.Millisecond)
 			w.mu.Lock()
 			w.faults[effect] = []fault{fails}
 			w.mu.Unlock()
-			time.Sleep(time.Minute)
+			w.pass(time.Minute)
 			stop()
 			if !strings.HasPrefix(w.writes(), "post, release, retry, post, result") {
 				t.Errorf("%s fails: %s", effect, w.writes())

@@ -111,6 +111,7 @@ func (w *world) start() (c *Consumer, stop func()) {
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
 	return c, func() {
+		w.settle()
 		cancel()
 		if err := <-done; err != nil {
 			w.t.Errorf("Run: %v", err)
@@ -122,6 +123,32 @@ func (w *world) run(d time.Duration) {
 	_, stop := w.start()
 	time.Sleep(d)
 	stop()
+}
+
+// pass lets time pass, until all that happens in it has happened. What the test
+// has read before comes before it, and what it reads after, after it.
+func (w *world) pass(d time.Duration) {
+	w.settle()
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// settle orders what the test has read before whatever is written next.
+func (w *world) settle() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+}
+
+// once does something right before the next effect of a name.
+func (w *world) once(effect string, f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hooks[effect] = func() {
+		w.mu.Lock()
+		delete(w.hooks, effect)
+		w.mu.Unlock()
+		f()
+	}
 }
 
 // do is one effect: written down, then carried out as its fault has it.
@@ -215,7 +242,9 @@ func (w *world) request(body string) *purchase.Request {
 	return r
 }
 
-func (w *world) key(reference string) dedupe.Key { return dedupe.Key{Account: "acme", Reference: reference} }
+func (w *world) key(reference string) dedupe.Key {
+	return dedupe.Key{Account: "acme", Reference: reference}
+}
 
 // Pull implements worker.Source.
 func (w *world) Pull(ctx context.Context, n int, each func([]*worker.Delivery)) error {

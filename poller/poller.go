@@ -7,6 +7,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"github.com/vendstream/vendstream/internal/dedupe"
 	"github.com/vendstream/vendstream/internal/gate"
 	"github.com/vendstream/vendstream/internal/worker"
 )
@@ -15,7 +16,6 @@ import (
 type Config struct {
 	Account string
 	// Owner names this process when it posts a purchase again; unique among all.
-	// Within a process one hand-off is one job at a time.
 	Owner string
 	// Slots is how many polls are under way at once.
 	Slots    int
@@ -62,6 +62,9 @@ type Poller struct {
 	// open is what this process remembers of hand-offs, by their sequence in the
 	// pending stream; dropped when they end.
 	open map[uint64]memory
+	// posting is what this process is posting again right now: a message that is
+	// delivered a second time has the same owner, and is a job of its own.
+	posting map[dedupe.Key]struct{}
 }
 
 // memory is what is not worth a message of its own.
@@ -78,7 +81,7 @@ func New(c Config) *Poller {
 	if c.Report == nil {
 		c.Report = func(error) {}
 	}
-	p := &Poller{config: c, open: map[uint64]memory{}}
+	p := &Poller{config: c, open: map[uint64]memory{}, posting: map[dedupe.Key]struct{}{}}
 	p.pool = worker.New(worker.Config{
 		Source:    c.Source,
 		Handler:   p,
@@ -138,6 +141,23 @@ func (p *Poller) forget(sequence uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.open, sequence)
+}
+
+// beginPost reports whether no other job of this process is posting the purchase.
+func (p *Poller) beginPost(k dedupe.Key) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, busy := p.posting[k]; busy {
+		return false
+	}
+	p.posting[k] = struct{}{}
+	return true
+}
+
+func (p *Poller) endPost(k dedupe.Key) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.posting, k)
 }
 
 type nobody struct{}

@@ -71,6 +71,10 @@ func (j *job) superseded(work context.Context) (end worker.Disposition, over boo
 // it. The error says why no call was made.
 func (j *job) post(work, stop context.Context) (purchase.Outcome, error) {
 	c := j.p.config
+	if !j.p.beginPost(j.key()) {
+		return purchase.Outcome{}, errHeld
+	}
+	defer j.p.endPost(j.key())
 	claim := dedupe.Claim{Key: j.key(), Digest: j.handoff.RequestDigest, Owner: c.Owner}
 	held, err := c.Records.HoldPost(work, claim, c.PostLease)
 	if err != nil {

@@ -129,3 +129,21 @@ func TestIdempotencyKeyIsCounted(t *testing.T) {
 	resp.Body.Close()
 	equal(t, "keys", h.sim.Stats().IdempotencyKeys, int64(1))
 }
+
+// Receipt is what the vendor writes in the answer to a purchase call.
+func TestReceipt(t *testing.T) {
+	h := newHarness(t)
+	answered := h.purchase("a")
+	if receipt := string(h.sim.Receipt("acme", "a")); receipt == "" || !strings.Contains(string(answered.body), `"receipt":`+receipt) {
+		t.Errorf("receipt %s of %s", receipt, answered.body)
+	}
+	h.purchase("none-sim-failed")
+	h.order(Fault{Match: Match{Reference: "b"}, Steps: []Step{{Receipt: ReceiptNone}}})
+	h.purchase("b")
+	for _, reference := range []string{"none-sim-failed", "b", "unknown"} {
+		if receipt := h.sim.Receipt("acme", reference); receipt != nil {
+			t.Errorf("%s has receipt %s", reference, receipt)
+		}
+	}
+	equal(t, "base path", h.sim.BasePath(), "/api/v1")
+}
