@@ -41,6 +41,9 @@ func (j *job) task(work, stop context.Context) worker.Disposition {
 	if j.fault != nil {
 		return j.putBack(unreadableRetry, j.fault)
 	}
+	if stop.Err() != nil {
+		return worker.RetryAfter(0)
+	}
 	if due := j.p.config.Schedule.Due(j.age()); due > 0 && j.delivery.Count <= 1 {
 		return worker.RetryAfter(due)
 	}

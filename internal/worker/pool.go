@@ -141,13 +141,6 @@ func (p *Pool) room(stop context.Context) int {
 }
 
 func (p *Pool) begin(work, stop context.Context, tasks *sync.WaitGroup, chunk []*Delivery) {
-	if stop.Err() != nil {
-		// Delivered after the stop: given back at once, for another process.
-		for _, d := range chunk {
-			p.end(d, RetryAfter(0))
-		}
-		return
-	}
 	p.mu.Lock()
 	for _, d := range chunk {
 		p.active[d] = struct{}{}

@@ -60,7 +60,9 @@ func (d Disposition) After() time.Duration { return d.after }
 
 // Task is the work on one delivery. work stays valid until the pool gives up
 // waiting at a stop; stop ends when the pool is asked to stop: from then on
-// nothing new is begun, and what was begun is finished and stored.
+// nothing new is begun, and what was begun is finished and stored. A delivery
+// that comes in just after the stop has its task too, which gives it back: only
+// the handler knows what has to be written down about that.
 type Task func(work, stop context.Context) Disposition
 
 // Handler turns deliveries into tasks.
