@@ -22,6 +22,9 @@ type Config struct {
 	Slots int
 	// Lease is dedupe.lease: how long a claim holds without being extended.
 	Lease time.Duration
+	// Lookups are the look-ups that every purchase of the account is to pass,
+	// also without the header Vendstream-Lookup.
+	Lookups map[purchase.LookupKind]bool
 	// Attempts is retry.attempts: how often the vendor is called for one
 	// handling of a purchase before the poller takes over.
 	Attempts int

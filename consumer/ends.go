@@ -34,6 +34,7 @@ func (j *job) settleOutcome(work context.Context, o purchase.Outcome) worker.Dis
 // settle stores the result, settles the claim, and acknowledges: in this order.
 func (j *job) settle(work context.Context, result purchase.Result) worker.Disposition {
 	c := j.c.config
+	result.Lookup = j.lookup
 	there, err := c.Writer.PublishResult(work, &result, j.trace)
 	if err != nil {
 		return j.putBackHeld(work, awayRetry, err)
@@ -70,6 +71,7 @@ func (j *job) handOver(work context.Context, o purchase.Outcome) worker.Disposit
 		RequestedAt:     j.delivery.Time,
 		SubmittedAt:     time.Now(),
 	})
+	handoff.Lookup = j.lookup
 	there, err := c.Writer.PublishHandoff(work, &handoff, j.trace)
 	if err != nil {
 		return j.putBackHeld(work, awayRetry, err)

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strconv"
 	"time"
@@ -35,7 +36,8 @@ type job struct {
 	// answered: the vendor gave a non-terminal answer; no further call is made.
 	answered bool
 	attempts int
-	looked   time.Time // when the streams were last asked
+	lookup   json.RawMessage // what the customer's look-up said
+	looked   time.Time       // when the streams were last asked
 }
 
 // newJob reads the message. All that is decided from its body and headers alone

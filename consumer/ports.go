@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/vendstream/vendstream/internal/dedupe"
@@ -10,9 +11,11 @@ import (
 	"github.com/vendstream/vendstream/publisher"
 )
 
-// Vendor makes one purchase call.
+// Vendor makes one call.
 type Vendor interface {
 	Purchase(ctx context.Context, reference string, body []byte) purchase.Outcome
+	// Lookup validates the customer, and returns what the vendor said of them.
+	Lookup(ctx context.Context, kind purchase.LookupKind, body []byte) (purchase.Outcome, json.RawMessage)
 }
 
 // Claimer takes claims and gives them back.

@@ -19,8 +19,18 @@ var (
 	errUnauthorized = errors.New("consumer: the vendor refuses the account's credentials")
 )
 
-// vend calls the vendor until something is known, or the attempts are used up.
+// vend validates the customer where that is asked for, then purchases.
 func (j *job) vend(work, stop context.Context) worker.Disposition {
+	if kind := j.wantedLookup(); kind != "" {
+		if end, over := j.look(work, stop, kind); over {
+			return end
+		}
+	}
+	return j.purchase(work, stop)
+}
+
+// purchase calls the vendor until something is known, or the attempts are used up.
+func (j *job) purchase(work, stop context.Context) worker.Disposition {
 	c := j.c.config
 	policy := c.BackOff()
 	for tries := 1; ; {

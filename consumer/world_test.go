@@ -63,6 +63,7 @@ type world struct {
 	faults   map[string][]fault
 	hooks    map[string]func() // run before the effect of that name
 	script   map[string][]purchase.Outcome
+	lookups  []lookedUp // answers of the look-ups to come; the last is repeated
 	calls    []call
 	messages []*message
 	results  map[string]purchase.Result
@@ -303,6 +304,26 @@ func (w *world) Purchase(_ context.Context, reference string, body []byte) (o pu
 		}
 	})
 	return o
+}
+
+// lookedUp is an answer of a look-up.
+type lookedUp struct {
+	outcome purchase.Outcome
+	data    string
+}
+
+// Lookup implements Vendor.
+func (w *world) Lookup(_ context.Context, kind purchase.LookupKind, _ []byte) (o purchase.Outcome, data json.RawMessage) {
+	_ = w.do("look up "+string(kind), func() {
+		if len(w.lookups) == 0 {
+			return
+		}
+		o, data = w.lookups[0].outcome, json.RawMessage(w.lookups[0].data)
+		if len(w.lookups) > 1 {
+			w.lookups = w.lookups[1:]
+		}
+	})
+	return o, data
 }
 
 // Observe implements Observer.

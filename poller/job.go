@@ -101,6 +101,7 @@ func (j *job) settle(work context.Context, o purchase.Outcome, source purchase.S
 	if err != nil {
 		return j.putBack(awayRetry, err)
 	}
+	result.Lookup = j.handoff.Lookup
 	there, err := c.Writer.PublishResult(work, &result, j.trace)
 	if err != nil {
 		return j.putBack(awayRetry, err)

@@ -249,3 +249,31 @@ func TestRefusedHere(t *testing.T) {
 	}
 	s.settled()
 }
+
+// A purchase whose request, or account, asks for it is validated first.
+func TestLookupFirst(t *testing.T) {
+	s := newStack(t, simulator.Config{}, "")
+	s.replaceInConfig("{name: beta,", "{name: beta, lookup: {electricity: true},")
+	s.daemon("serve")
+	unknown := strings.Replace(electricity("unknown-meter"), "000001020001", "42", 1)
+	s.publish("acme", electricity("asked"), publisher.HeaderLookup, "true")
+	s.publish("acme", electricity("not-asked"))
+	s.publish("beta", electricity("always"))
+	s.publish("beta", unknown)
+	for account, refs := range map[string][]string{"acme": {"asked", "not-asked"}, "beta": {"always"}} {
+		for _, ref := range refs {
+			r := s.result(account, ref)
+			if r.Status != purchase.StatusCompleted || (len(r.Lookup) > 0) != (ref != "not-asked") {
+				t.Errorf("%s: %s, look-up %s", ref, r.Status, r.Lookup)
+			}
+		}
+	}
+	r := s.result("beta", "unknown-meter")
+	if r.Status != purchase.StatusFailed || r.Failure.Class != "lookup" || r.Source != "lookup" || r.ResponseCode != "1104" || r.Attempts != 0 {
+		t.Errorf("%+v %+v", r, r.Failure)
+	}
+	if e := s.entry("beta", "unknown-meter"); e.Calls != 0 {
+		t.Errorf("the vendor counts %+v", e)
+	}
+	s.settled()
+}

@@ -42,6 +42,21 @@ type stack struct {
 	logs     *lockedBuffer
 }
 
+// replaceInConfig changes the configuration file.
+func (s *stack) replaceInConfig(old, text string) {
+	s.t.Helper()
+	before, err := os.ReadFile(s.config)
+	if err == nil && !bytes.Contains(before, []byte(old)) {
+		err = fmt.Errorf("%q is not in the configuration", old)
+	}
+	if err == nil {
+		err = os.WriteFile(s.config, bytes.ReplaceAll(before, []byte(old), []byte(text)), 0o600)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // lockedBuffer collects what daemons log.
 type lockedBuffer struct {
 	mu  sync.Mutex

@@ -75,6 +75,9 @@ var accountFields = []field[Account]{
 			return ""
 		},
 	},
+	{key: "lookup.electricity", def: "false", at: func(a *Account) any { return &a.Lookup.Electricity }},
+	{key: "lookup.bill-payment", def: "false", at: func(a *Account) any { return &a.Lookup.BillPayment }},
+	{key: "lookup.money-transfer", def: "false", at: func(a *Account) any { return &a.Lookup.MoneyTransfer }},
 }
 
 func (l *loader) accounts(cfg *Config, value any) {

@@ -135,6 +135,15 @@ type Account struct {
 	ChannelID     string // "": each request names its own
 	PurchaseLimit PurchaseLimit
 	MaxInFlight   int // purchases at once in one process, at least 1; default 64
+	Lookup        Lookup
+}
+
+// Lookup says which purchases have their customer validated first, whether their
+// request asks for it or not. Default: none.
+type Lookup struct {
+	Electricity   bool
+	BillPayment   bool
+	MoneyTransfer bool
 }
 
 // PurchaseLimit is how many purchases the vendor takes from an account,

@@ -120,6 +120,8 @@ func TestFaults(t *testing.T) {
 		{second(", purchase_limit: {requests: -1}"), "accounts[1].purchase_limit.requests: must not be below zero"},
 		{second(", purchase_limit: {per: 0s}"), "accounts[1].purchase_limit.per: must be above zero"},
 		{second(", max_in_flight: 0"), "accounts[1].max_in_flight: must be at least 1"},
+		{second(", lookup: {electricity: yes}"), "accounts[1].lookup.electricity: must be true or false"},
+		{second(", lookup: {bills: true}"), "accounts[1].lookup.bills: unknown key"},
 	} {
 		cfg, _, err := given{yaml: c.yaml, files: map[string]string{"/empty": "\n"}}.load(t)
 		if cfg != nil {

@@ -22,6 +22,8 @@ func kind(at any) string {
 	switch at.(type) {
 	case *int:
 		return "int"
+	case *bool:
+		return "bool"
 	case *float64:
 		return "number"
 	case *time.Duration:
@@ -41,6 +43,13 @@ func set(at any, text string) string {
 		*at = Secret{text}
 	case *URL:
 		*at = URL{text}
+	case *bool:
+		switch text {
+		case "true", "false":
+			*at = text == "true"
+		default:
+			return "must be true or false"
+		}
 	case *int:
 		n, err := strconv.Atoi(text)
 		if err != nil {
@@ -75,6 +84,8 @@ func shown(at any) any {
 	case *URL:
 		return at.String()
 	case *int:
+		return *at
+	case *bool:
 		return *at
 	case *float64:
 		return *at

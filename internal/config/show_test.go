@@ -59,6 +59,10 @@ accounts:
         requests: 0
         per: 1m
       max_in_flight: 64
+      lookup:
+        electricity: false
+        bill-payment: false
+        money-transfer: false
 `
 
 func TestMasked(t *testing.T) {

@@ -31,6 +31,7 @@ type Handoff struct {
 	RequestDigest     Digest          `json:"requestDigest"`
 	Request           json.RawMessage `json:"request"`
 	ChannelID         string          `json:"channelId,omitempty"`
+	Lookup            json.RawMessage `json:"lookup,omitempty"`
 	Attempts          int             `json:"attempts"`
 	RequestSequence   uint64          `json:"requestSequence"`
 	RequestedAt       time.Time       `json:"requestedAt"`

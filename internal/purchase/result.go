@@ -34,6 +34,7 @@ type Result struct {
 	ResponseMessage   string          `json:"responseMessage"`
 	Failure           *Failure        `json:"failure,omitempty"`
 	Receipt           json.RawMessage `json:"receipt,omitempty"`
+	Lookup            json.RawMessage `json:"lookup,omitempty"` // what the customer's look-up said, where one was asked for
 	RequestDigest     Digest          `json:"requestDigest"`
 	ProductCode       json.RawMessage `json:"productCode,omitempty"`
 	Amount            json.RawMessage `json:"amount,omitempty"`

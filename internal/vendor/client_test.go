@@ -80,7 +80,7 @@ func TestObserve(t *testing.T) {
 		}
 	}})
 	buy(t, c, purchase.Completed)
-	if got, _ := c.Lookup(t.Context(), LookupBillPayment, []byte(`{}`)); got.Kind != purchase.Completed {
+	if got, _ := c.Lookup(t.Context(), purchase.LookupBillPayment, []byte(`{}`)); got.Kind != purchase.Completed {
 		t.Errorf("%+v", got)
 	}
 	c.Transaction(t.Context(), "T1", ref)
@@ -92,7 +92,7 @@ func TestObserve(t *testing.T) {
 
 func TestLookup(t *testing.T) {
 	const data = `{"customerName":"N","outstanding":30.0000}`
-	for _, kind := range []LookupKind{LookupElectricity, LookupBillPayment, LookupMoneyTransfer} {
+	for _, kind := range []purchase.LookupKind{purchase.LookupElectricity, purchase.LookupBillPayment, purchase.LookupMoneyTransfer} {
 		c, f := newFake(t, func(s seen) (int, string, error) {
 			if s.path == tokenPath {
 				return 200, grantBody("a", "r"), nil
@@ -114,7 +114,7 @@ func TestLookup(t *testing.T) {
 	if len(f.calls) != 0 {
 		t.Error("an unknown lookup was asked for")
 	}
-	if got, raw := c.Lookup(t.Context(), LookupElectricity, nil); got.Kind != purchase.Unreachable || raw != nil {
+	if got, raw := c.Lookup(t.Context(), purchase.LookupElectricity, nil); got.Kind != purchase.Unreachable || raw != nil {
 		t.Errorf("%+v", got)
 	}
 }

@@ -8,28 +8,18 @@ import (
 	"github.com/vendstream/vendstream/internal/purchase"
 )
 
-// LookupKind names a lookup: it is the last part of its path (pagamio-api.md, "Lookups").
-type LookupKind string
-
-// The lookups that the vendor has; there are no others.
-const (
-	LookupElectricity   LookupKind = "electricity"
-	LookupBillPayment   LookupKind = "bill-payment"
-	LookupMoneyTransfer LookupKind = "money-transfer"
-)
-
 var errLookupKind = errors.New("not a lookup that the vendor has")
 
 // Lookup validates the customer's account before a charge and returns the
 // vendor's data as it was sent, nil where there is none. Completed says that the
 // account is good, Failed that it is not; nothing is charged either way. Another
-// kind than the constants is Unknown without a call.
+// kind than the three of package purchase is Unknown without a call.
 //
 // The request is the purchase's own body and the answer is read by its code, as
 // the documentation leaves both open (pagamio-api.md, ASSUMED).
-func (c *Client) Lookup(ctx context.Context, kind LookupKind, body []byte) (purchase.Outcome, json.RawMessage) {
+func (c *Client) Lookup(ctx context.Context, kind purchase.LookupKind, body []byte) (purchase.Outcome, json.RawMessage) {
 	switch kind {
-	case LookupElectricity, LookupBillPayment, LookupMoneyTransfer:
+	case purchase.LookupElectricity, purchase.LookupBillPayment, purchase.LookupMoneyTransfer:
 	default:
 		return unknown(errLookupKind), nil
 	}
