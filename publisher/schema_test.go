@@ -168,6 +168,9 @@ func everyKind(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	lookedUp := fine.Refuse(purchase.RefusedByLookup(purchase.Outcome{Code: "1104", Message: "no such meter"}), end)
+	lookedUp.Lookup = []byte(`{"valid":false}`)
+	add("refused by the look-up", lookedUp)
 	add("keyed digest", keyed.Refuse(purchase.Expired(), end))
 	return all
 }
