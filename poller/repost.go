@@ -25,13 +25,8 @@ func (j *job) repost(work, stop context.Context) worker.Disposition {
 		return end
 	}
 	outcome, err := j.post(work, stop)
-	switch {
-	case errors.Is(err, errStopping):
-		return j.putBack(0, err)
-	case errors.Is(err, errNotCalled), errors.Is(err, errHeld):
-		return j.later()
-	case err != nil:
-		return j.putBack(awayRetry, err)
+	if err != nil {
+		return j.notPosted(err)
 	}
 	switch outcome.Kind {
 	case purchase.Completed, purchase.Failed:
@@ -44,6 +39,18 @@ func (j *job) repost(work, stop context.Context) worker.Disposition {
 		}
 	}
 	return j.later()
+}
+
+// notPosted ends a look after which no call was made.
+func (j *job) notPosted(why error) worker.Disposition {
+	switch {
+	case errors.Is(why, errStopping):
+		return j.putBack(0, why)
+	case errors.Is(why, errNotCalled), errors.Is(why, errHeld):
+		return j.later()
+	default:
+		return j.putBack(awayRetry, why)
+	}
 }
 
 // superseded reports whether the purchase has moved on since this hand-off was
@@ -137,14 +144,10 @@ func (j *job) fetchReceipt(work, stop context.Context, completed purchase.Outcom
 	policy := j.p.config.BackOff()
 	for tries := 1; ; tries++ {
 		outcome, err := j.post(work, stop)
-		switch {
-		case errors.Is(err, errStopping):
-			return j.putBack(0, err)
-		case errors.Is(err, errNotCalled), errors.Is(err, errHeld):
-			return j.later()
-		case err != nil:
-			return j.putBack(awayRetry, err)
-		case !outcome.Kind.MayHaveActed():
+		if err != nil {
+			return j.notPosted(err)
+		}
+		if !outcome.Kind.MayHaveActed() {
 			return j.later() // nothing was asked, so nothing is used up
 		}
 		if outcome.Kind == purchase.Completed {
