@@ -47,6 +47,7 @@ type Config struct {
 	Writer   Writer
 	Dead     Undertaker
 	Limiter  Limiter     // nil: no limit
+	Catalog  Catalog     // nil: none
 	Observer Observer    // nil: nobody
 	Report   func(error) // errors that end no purchase; nil: nobody
 }
@@ -61,6 +62,8 @@ const (
 	// awayRetry is the time before a purchase is taken up again that Redis or
 	// NATS kept from being finished.
 	awayRetry = 2 * time.Second
+	// releaseTimeout is how long a claim may take to be given back.
+	releaseTimeout = time.Second
 	// redisProbe is the time between looks at a Redis that is away.
 	redisProbe = 500 * time.Millisecond
 )
@@ -109,7 +112,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 		c.leases.keep(keeping)
 	}()
 	err := c.pool.Run(ctx)
-	c.permits.giveBack(keeping, c.config.Report)
+	giving, given := context.WithTimeout(keeping, releaseTimeout)
+	c.permits.giveBack(giving, c.config.Report)
+	given()
 	stopKeeping()
 	<-done
 	return err

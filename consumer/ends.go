@@ -24,11 +24,39 @@ func (j *job) refuse(refusal *purchase.Refusal) purchase.Result {
 }
 
 func (j *job) settleOutcome(work context.Context, o purchase.Outcome) worker.Disposition {
+	if o.Code == purchase.CodeNotAvailable && j.c.config.Catalog != nil {
+		j.c.config.Catalog.Stale() // pagamio-api.md, "Error codes": re-fetch the catalog
+	}
+	o = j.withReceipt(work, o)
 	result, err := j.request.Settle(o, j.ending(purchase.SourcePurchase))
 	if err != nil {
 		return j.putBackHeld(work, awayRetry, err)
 	}
 	return j.settle(work, result)
+}
+
+// withReceipt asks /transactions once for the receipt that the answer to a
+// purchase lacks: the integration guide says that it is to be had there too.
+// The purchase is settled either way.
+func (j *job) withReceipt(work context.Context, o purchase.Outcome) purchase.Outcome {
+	if o.Kind != purchase.Completed || len(o.Receipt) > 0 || o.TransactionID == "" {
+		return o
+	}
+	shown, called := j.c.config.Gate.Call(func() purchase.Outcome {
+		return j.c.config.Vendor.Transaction(work, o.TransactionID, j.request.Reference)
+	})
+	if called && shown.Kind == purchase.Completed {
+		o.Receipt = shown.Receipt
+	}
+	return o
+}
+
+// notInCatalog is the catalog's refusal of a purchase that was never sent.
+func (j *job) notInCatalog(work context.Context) *purchase.Refusal {
+	if j.c.config.Catalog == nil || j.acted {
+		return nil
+	}
+	return j.c.config.Catalog.Check(work, j.request)
 }
 
 // settle stores the result, settles the claim, and acknowledges: in this order.

@@ -181,3 +181,34 @@ func TestPauseHoldsAll(t *testing.T) {
 		}
 	})
 }
+
+// A completed purchase whose answer has no receipt gets the one that
+// /transactions shows, and is settled also where there is none.
+func TestReceiptFromTransactions(t *testing.T) {
+	bare := purchase.Outcome{Kind: purchase.Completed, Code: "0", TransactionID: "t"}
+	receipt := json.RawMessage(`{"pin":"1"}`)
+	for name, c := range map[string]struct {
+		answer, shown purchase.Outcome
+		asked         int
+		want          json.RawMessage
+	}{
+		"shown":                 {bare, purchase.Outcome{Kind: purchase.Completed, Receipt: receipt}, 1, receipt},
+		"none there either":     {bare, purchase.Outcome{Kind: purchase.Completed}, 1, nil},
+		"not shown yet":         {bare, purchase.Outcome{Kind: purchase.NotFound}, 1, nil},
+		"said otherwise":        {bare, purchase.Outcome{Kind: purchase.InFlight, Receipt: receipt}, 1, nil},
+		"in the answer":         {purchase.Outcome{Kind: purchase.Completed, TransactionID: "t", Receipt: receipt}, purchase.Outcome{}, 0, receipt},
+		"without a transaction": {purchase.Outcome{Kind: purchase.Completed}, purchase.Outcome{}, 0, nil},
+		"failed":                {purchase.Outcome{Kind: purchase.Failed, Code: "999", TransactionID: "t"}, purchase.Outcome{}, 0, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				w.shown = c.shown
+				m := w.buy("ref", c.answer)
+				w.run(time.Second)
+				if r := w.results["ref"]; !m.acked || string(r.Receipt) != string(c.want) || w.count("transactions") != c.asked {
+					t.Errorf("receipt %s after %d looks", r.Receipt, w.count("transactions"))
+				}
+			})
+		})
+	}
+}

@@ -53,7 +53,7 @@ func (c *Consumer) newJob(d *worker.Delivery) *job {
 	}
 	j.request = request
 	if j.refusal = request.Validate(); j.refusal == nil {
-		j.expires, j.refusal = purchase.Expiry(publisher.Header(d.Header, publisher.HeaderExpiresAt))
+		j.expires, j.refusal = purchase.Expiry(publisher.Values(d.Header, publisher.HeaderExpiresAt))
 	}
 	j.hold.claim = dedupe.Claim{
 		Key:    dedupe.Key{Account: request.Account, Reference: request.Reference},
@@ -183,9 +183,11 @@ func (j *job) held(work, stop context.Context) worker.Disposition {
 		return j.handOver(work, purchase.Outcome{Kind: purchase.InFlight, TransactionID: j.answer.TransactionID})
 	case j.refusal != nil && !j.answer.Sent:
 		return j.settle(work, j.refuse(j.refusal))
-	default:
-		return j.vend(work, stop)
 	}
+	if refusal := j.notInCatalog(work); refusal != nil {
+		return j.settle(work, j.refuse(refusal))
+	}
+	return j.vend(work, stop)
 }
 
 // mayHaveActed says whether an earlier handling may have called the vendor. A
@@ -282,7 +284,10 @@ func (j *job) putBack(after time.Duration, why error) worker.Disposition {
 // putBackHeld is putBack for a claim that is held: it is released, so that the
 // next one need not wait for the lease, and remembers what may have been sent.
 func (j *job) putBackHeld(work context.Context, after time.Duration, why error) worker.Disposition {
-	if _, err := j.c.config.Claims.Release(work, j.hold.claim, j.attempts, j.acted); err != nil {
+	// Also where the work was cut short: what is known of calls must not be lost.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), releaseTimeout)
+	defer cancel()
+	if _, err := j.c.config.Claims.Release(ctx, j.hold.claim, j.attempts, j.acted); err != nil {
 		why = errors.Join(why, err)
 	}
 	return j.putBack(after, why)

@@ -11,9 +11,19 @@ import (
 	"github.com/vendstream/vendstream/publisher"
 )
 
+// Catalog refuses what the vendor would refuse, on fresh knowledge only.
+type Catalog interface {
+	// Check is nil where nothing is known against the purchase.
+	Check(ctx context.Context, r *purchase.Request) *purchase.Refusal
+	// Stale says that the vendor has refused a product which the catalog has.
+	Stale()
+}
+
 // Vendor makes one call.
 type Vendor interface {
 	Purchase(ctx context.Context, reference string, body []byte) purchase.Outcome
+	// Transaction says what /transactions knows of a purchase.
+	Transaction(ctx context.Context, transactionID, reference string) purchase.Outcome
 	// Lookup validates the customer, and returns what the vendor said of them.
 	Lookup(ctx context.Context, kind purchase.LookupKind, body []byte) (purchase.Outcome, json.RawMessage)
 }

@@ -10,10 +10,15 @@ import (
 	"github.com/vendstream/vendstream/internal/worker"
 )
 
-// lookAgain is how long what the streams said of a purchase is good for a call.
-const lookAgain = 500 * time.Millisecond
+const (
+	// lookAgain is how long what the streams said of a purchase is good for a call.
+	lookAgain = 500 * time.Millisecond
+	// mostLooks is how often they are asked for one call.
+	mostLooks = 3
+)
 
 var (
+	errSlow         = errors.New("consumer: NATS or Redis answers too slowly for a safe call")
 	errStopping     = errors.New("consumer: stopping")
 	errVendorAway   = errors.New("consumer: the vendor is away")
 	errUnauthorized = errors.New("consumer: the vendor refuses the account's credentials")
@@ -45,13 +50,13 @@ func (j *job) purchase(work, stop context.Context) worker.Disposition {
 		if j.expired() {
 			return j.settle(work, j.refuse(purchase.Expired()))
 		}
-		if end, over, err := j.overtaken(work); err != nil {
+		if err := j.mark(work); err != nil {
+			return j.putBackHeld(work, busyRetry, err)
+		}
+		if end, over, err := j.overtaken(work, tries > 1); err != nil {
 			return j.putBackHeld(work, busyRetry, err)
 		} else if over {
 			return end
-		}
-		if err := j.mark(work); err != nil {
-			return j.putBackHeld(work, busyRetry, err)
 		}
 		if c.Limiter != nil && !j.permit.Use() {
 			continue // the permit's time was over
@@ -118,17 +123,28 @@ func (j *job) expired() bool {
 	return !j.acted && !j.expires.IsZero() && !time.Now().Before(j.expires)
 }
 
-// overtaken looks again, where some time has passed since the streams were asked,
-// whether the purchase is still this job's: Redis may have lost the claim, and
-// another worker may have handed the purchase over since.
-func (j *job) overtaken(work context.Context) (end worker.Disposition, over bool, err error) {
-	if time.Since(j.looked) < lookAgain {
-		return end, false, nil
+// overtaken looks again, before every further call and where some time has passed
+// since the streams were asked, whether the purchase is still this job's: Redis
+// may have lost the claim, and another worker may have handed the purchase over
+// since. It is the last thing before a call, and a look that itself took too long
+// is good for nothing.
+func (j *job) overtaken(work context.Context, again bool) (end worker.Disposition, over bool, err error) {
+	for range mostLooks {
+		if !again && time.Since(j.looked) < lookAgain {
+			return end, false, nil
+		}
+		again = false
+		if err := j.c.leases.renew(work, &j.hold); err != nil {
+			return end, false, err
+		}
+		if _, lost := j.hold.state(); lost {
+			return end, false, errClaimLost
+		}
+		if end, over, err = j.adopt(work); over || err != nil {
+			return end, over, err
+		}
 	}
-	if err := j.c.leases.renew(work, &j.hold); err != nil {
-		return end, false, err
-	}
-	return j.adopt(work)
+	return end, false, errSlow
 }
 
 // mark makes sure that the claim holds. For a purchase that expires it notes

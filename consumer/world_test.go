@@ -63,7 +63,8 @@ type world struct {
 	faults   map[string][]fault
 	hooks    map[string]func() // run before the effect of that name
 	script   map[string][]purchase.Outcome
-	lookups  []lookedUp // answers of the look-ups to come; the last is repeated
+	shown    purchase.Outcome // by /transactions
+	lookups  []lookedUp       // answers of the look-ups to come; the last is repeated
 	calls    []call
 	messages []*message
 	results  map[string]purchase.Result
@@ -301,6 +302,17 @@ func (w *world) Purchase(_ context.Context, reference string, body []byte) (o pu
 		o = answers[0]
 		if len(answers) > 1 {
 			w.script[reference] = answers[1:]
+		}
+	})
+	return o
+}
+
+// Transaction implements Vendor: what /transactions shows of every purchase.
+func (w *world) Transaction(_ context.Context, id, _ string) (o purchase.Outcome) {
+	_ = w.do("transactions", func() {
+		o = w.shown
+		if o.TransactionID == "" {
+			o.TransactionID = id
 		}
 	})
 	return o

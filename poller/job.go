@@ -47,14 +47,17 @@ func (j *job) task(work, stop context.Context) worker.Disposition {
 	if due := j.p.config.Schedule.Due(j.age()); due > 0 && j.delivery.Count <= 1 {
 		return worker.RetryAfter(due)
 	}
-	j.escalate()
 	outcome, called := j.p.config.Gate.Call(func() purchase.Outcome {
 		return j.p.config.Vendor.Transaction(work, j.handoff.TransactionID, j.handoff.MerchantReference)
 	})
 	if !called {
+		j.escalate(purchase.Outcome{Cause: errNotCalled})
 		return j.later()
 	}
 	j.observe(Event{Kind: EventPolled, Outcome: outcome.Kind, Err: outcome.Cause})
+	if !outcome.Kind.Terminal() {
+		j.escalate(outcome)
+	}
 	switch decide(outcome, j.handoff) {
 	case stepSettle:
 		return j.settle(work, outcome, purchase.SourcePoll)
@@ -76,14 +79,15 @@ func (j *job) later() worker.Disposition {
 	return worker.RetryAfter(j.p.config.Schedule.Every(j.age()))
 }
 
-// escalate tells once that the purchase is open for too long.
-func (j *job) escalate() {
+// escalate tells once that the purchase is open for too long, and what the last
+// look said.
+func (j *job) escalate(last purchase.Outcome) {
 	if j.memory.escalated || j.age() < j.p.config.EscalateAfter {
 		return
 	}
 	j.memory.escalated = true
 	j.p.remember(j.delivery.Sequence, j.memory)
-	j.observe(Event{Kind: EventEscalated, State: j.handoff.State})
+	j.observe(Event{Kind: EventEscalated, State: j.handoff.State, Outcome: last.Kind, Err: last.Cause})
 }
 
 // settle stores the result, settles the claim, and acknowledges: in this order.

@@ -70,10 +70,10 @@ func (s *Store) storeAfter(ctx context.Context, stream string, m *nats.Msg, last
 		if err != nil && final(err) {
 			return nil, backoff.Permanent(fmt.Errorf("publisher: publish on %s: %w", stream, err))
 		}
-		if err != nil && s.Failed != nil {
-			s.Failed(stream)
-		}
 		there, readErr := s.last(ctx, stream, m.Subject)
+		if s.Failed != nil && (readErr != nil || there == nil || there.Sequence == last) {
+			s.Failed(stream) // not where somebody else was first, which is no fault
+		}
 		switch {
 		case readErr != nil:
 			return nil, fmt.Errorf("publisher: read back from %s: %w", stream, readErr)

@@ -32,6 +32,17 @@ func randomHex(n int) string {
 	return hex.EncodeToString(raw)
 }
 
+// Values are all values of a header, without regard to the case of its name.
+func Values(h map[string][]string, name string) []string {
+	var all []string
+	for key, v := range h {
+		if strings.EqualFold(key, name) {
+			all = append(all, v...)
+		}
+	}
+	return all
+}
+
 // Header is the first value of a header, without regard to the case of its
 // name: NATS keeps the case that the publisher wrote, and trace libraries write
 // more than one.

@@ -152,7 +152,7 @@ func (h *headerFlags) request(now time.Time) (publisher.Request, error) {
 	case in:
 		r.ExpiresAt = now.Add(h.in)
 	case at:
-		expiry, refusal := purchase.Expiry(h.at)
+		expiry, refusal := purchase.Expiry([]string{h.at})
 		if refusal != nil || expiry.IsZero() {
 			return r, usage("--expires-at: %q is not an RFC 3339 time such as 2026-01-31T12:00:00Z", h.at)
 		}

@@ -79,7 +79,7 @@ func (o pollObserver) Observe(e poller.Event) {
 		log(o.app.log.Debug().Str("status", string(e.Result.Status)), "purchase settled by polling")
 	case poller.EventEscalated:
 		m.EscalatedTotal.WithLabelValues(o.account).Inc()
-		log(o.app.log.Error().Str("state", string(e.State)), "purchase is open for too long: ask the vendor; it is polled on")
+		log(o.app.log.Error().Str("state", string(e.State)).Stringer("last", e.Outcome), "purchase is open for too long: ask the vendor; it is polled on")
 	case poller.EventBuried:
 		m.DeadLetters.WithLabelValues(o.account, string(purchase.ReasonConflict)).Inc()
 		m.Conflicts.WithLabelValues(o.account).Inc()

@@ -52,10 +52,13 @@ func must(c *comparison, setting string, ok bool, have, want any, breaks string)
 // compareStream tells how a stream differs from its declaration.
 func compareStream(have, want jetstream.StreamConfig) []Difference {
 	c := &comparison{object: "stream " + have.Name}
-	if covered(have.Subjects, want.Subjects) {
-		compare(c, "subjects", join(have.Subjects), join(want.Subjects), "")
-	} else {
+	switch {
+	case !covered(have.Subjects, want.Subjects):
 		compare(c, "subjects", join(have.Subjects), join(want.Subjects), "requests or results would go elsewhere")
+	case want.MaxAge == 0 && want.Retention == jetstream.LimitsPolicy && !covered(want.Subjects, have.Subjects):
+		compare(c, "subjects", join(have.Subjects), join(want.Subjects), "requests on other subjects would be acknowledged and never end")
+	default:
+		compare(c, "subjects", join(have.Subjects), join(want.Subjects), "")
 	}
 	compare(c, "retention", have.Retention, want.Retention, "messages would be dropped or kept against the contract")
 	compare(c, "storage", have.Storage, want.Storage, "a restart would lose purchases")
@@ -96,6 +99,7 @@ func compareConsumer(stream string, have, want jetstream.ConsumerConfig) []Diffe
 	must(c, "max_deliver", have.MaxDeliver <= 0, have.MaxDeliver, want.MaxDeliver, "a purchase would be given up after some deliveries")
 	must(c, "backoff", len(have.BackOff) == 0, have.BackOff, "none", "it overrides the wait for acks and distorts delayed redeliveries")
 	must(c, "max_ack_pending", have.MaxAckPending < 0, have.MaxAckPending, want.MaxAckPending, "purchases that wait would stop all others")
+	must(c, "inactive_threshold", have.InactiveThreshold == 0, have.InactiveThreshold, "none", "while nobody works, the account would be forgotten and its requests taken for strays")
 	must(c, "headers_only", !have.HeadersOnly, have.HeadersOnly, false, "the body would be missing")
 	must(c, "ack_wait", have.AckWait >= minAckWait, have.AckWait, want.AckWait, "work would be delivered again while it is under way")
 	if have.AckWait >= minAckWait {

@@ -132,6 +132,10 @@ func TestEnsureRefusesContradictions(t *testing.T) {
 		{requests, "max_age", "1h0m0s", "0s", func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }},
 		{pending, "max_age", "1h0m0s", "0s", func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }},
 		{results, "max_msg_size", "1024", "-1", func(c *jetstream.StreamConfig) { c.MaxMsgSize = 1024 }},
+		{requests, "subjects", "purchases.requests.>", "purchases.requests.*", func(c *jetstream.StreamConfig) { c.Subjects = []string{"purchases.requests.>"} }},
+		{requests, "subjects", "other.x, purchases.requests.*", "purchases.requests.*", func(c *jetstream.StreamConfig) {
+			c.Subjects = []string{"purchases.requests.*", "other.x"}
+		}},
 		{results, "subject_transform", "set", "none", func(c *jetstream.StreamConfig) {
 			c.SubjectTransform = &jetstream.SubjectTransformConfig{Source: "purchases.results.*.*", Destination: "x.{{wildcard(1)}}.{{wildcard(2)}}"}
 		}},
@@ -144,9 +148,11 @@ func TestEnsureRefusesContradictions(t *testing.T) {
 		t.Run(c.stream+" "+c.setting, func(t *testing.T) {
 			config := declaredStream(t, c.stream)
 			c.change(&config)
-			if _, err := r.js.CreateStream(t.Context(), config); err != nil {
-				t.Fatal(err)
-			}
+			// The server still clears away the files of the last stream of that name.
+			eventually(t, "the stream is made", func() bool {
+				_, err := r.js.CreateStream(t.Context(), config)
+				return err == nil
+			})
 			defer func() {
 				if err := r.js.DeleteStream(t.Context(), c.stream); err != nil {
 					t.Error(err)
@@ -199,6 +205,7 @@ func TestEnsureRefusesContradictingConsumers(t *testing.T) {
 		{"max_deliver", "5", func(c *jetstream.ConsumerConfig) { c.MaxDeliver = 5 }},
 		{"backoff", "[1s 5s]", func(c *jetstream.ConsumerConfig) { c.BackOff = []time.Duration{time.Second, 5 * time.Second} }},
 		{"max_ack_pending", "100", func(c *jetstream.ConsumerConfig) { c.MaxAckPending = 100 }},
+		{"inactive_threshold", "1m0s", func(c *jetstream.ConsumerConfig) { c.InactiveThreshold = time.Minute }},
 		{"headers_only", "true", func(c *jetstream.ConsumerConfig) { c.HeadersOnly = true }},
 		{"ack_wait", "1s", func(c *jetstream.ConsumerConfig) { c.AckWait = time.Second }},
 		{"replay_policy", "original", func(c *jetstream.ConsumerConfig) { c.ReplayPolicy = jetstream.ReplayOriginalPolicy }},

@@ -10,6 +10,7 @@ const (
 	CodeInvalidAmount   = "1004"
 	CodeInvalidPhone    = "1005"
 	CodeInvalidFormat   = "1008"
+	CodeNotAvailable    = "1009" // product not available for this account
 	CodeForbidden       = "403"
 	CodeExpired         = "EXPIRED" // of the contract, not the vendor's
 	messageExpired      = "The purchase was not sent before it expired."

@@ -55,7 +55,7 @@ func readDocument(body []byte) (*document, error) {
 		return nil, reject(ReasonMalformed, "the body is not valid UTF-8")
 	}
 	if !json.Valid(body) {
-		return nil, reject(ReasonMalformed, "the body is not one JSON value")
+		return nil, reject(ReasonMalformed, "the body is not one JSON value, or is nested too deeply to be read")
 	}
 	r := reader{in: body}
 	r.space()

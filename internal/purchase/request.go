@@ -201,17 +201,24 @@ func (r *Request) ChannelID() string {
 var rfc3339 = regexp.MustCompile(
 	`^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`)
 
-// Expiry reads the header Vendstream-Expires-At. The zero time stands for a
-// header that is not there; an unreadable one is a refusal (contract, "Request message").
-func Expiry(header string) (time.Time, *Refusal) {
-	if header == "" {
+// Expiry reads the values of the header Vendstream-Expires-At. The zero time stands
+// for a header that is not there. One that is unreadable, which more than one value
+// is too, is a refusal (contract, "Request message").
+func Expiry(values []string) (time.Time, *Refusal) {
+	unreadable := &Refusal{CodeInvalidFormat, messageBadExpiry, ClassValidation, SourceValidation}
+	switch len(values) {
+	case 0:
 		return time.Time{}, nil
+	case 1:
+	default:
+		return time.Time{}, unreadable
 	}
+	header := values[0]
 	// The shape is checked apart, because time.Parse also takes one-digit hours, a
 	// comma before the fraction and impossible zones. RFC 3339 allows small letters.
 	at, err := time.Parse(time.RFC3339Nano, strings.ToUpper(header))
 	if err != nil || !rfc3339.MatchString(header) {
-		return time.Time{}, &Refusal{CodeInvalidFormat, messageBadExpiry, ClassValidation, SourceValidation}
+		return time.Time{}, unreadable
 	}
 	if at.IsZero() {
 		at = at.Add(1) // long past, and not the sign for a header that is not there

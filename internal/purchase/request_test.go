@@ -135,7 +135,6 @@ func TestVendorBody(t *testing.T) {
 func TestExpiry(t *testing.T) {
 	at := time.Date(2026, 4, 21, 12, 57, 51, 0, time.UTC)
 	for header, want := range map[string]time.Time{
-		"":                                    {},
 		"2026-04-21T12:57:51Z":                at,
 		"2026-04-21T14:57:51+02:00":           at,
 		"2026-04-21T02:57:51-10:00":           at,
@@ -144,9 +143,20 @@ func TestExpiry(t *testing.T) {
 		"2026-04-21t12:57:51z":                at, // RFC 3339, section 5.6, allows small letters
 		"1970-01-01T00:00:00Z":                time.Unix(0, 0),
 	} {
-		got, refusal := purchase.Expiry(header)
+		got, refusal := purchase.Expiry([]string{header})
 		if refusal != nil || !got.Equal(want) {
 			t.Errorf("Expiry(%q) = %v, %v, want %v", header, got, refusal, want)
+		}
+	}
+}
+
+func TestExpiryIsOneValue(t *testing.T) {
+	if at, refusal := purchase.Expiry(nil); !at.IsZero() || refusal != nil {
+		t.Errorf("no header: %v, %v", at, refusal)
+	}
+	for _, values := range [][]string{{""}, {"2099-01-01T00:00:00Z", "2099-01-01T00:00:00Z"}} {
+		if at, refusal := purchase.Expiry(values); refusal == nil || refusal.Code != "1008" {
+			t.Errorf("%q: %v, %v", values, at, refusal)
 		}
 	}
 }
@@ -154,7 +164,7 @@ func TestExpiry(t *testing.T) {
 // The first moment of the year 1 is Go's zero time and a real, if odd, header.
 func TestExpiryAtTheZeroTimeIsStillAnExpiry(t *testing.T) {
 	for _, header := range []string{"0001-01-01T00:00:00Z", "0001-01-01T02:00:00+02:00"} {
-		at, refusal := purchase.Expiry(header)
+		at, refusal := purchase.Expiry([]string{header})
 		if refusal != nil || at.IsZero() || at.Year() != 1 {
 			t.Errorf("Expiry(%q) = %v, %v: it must have passed long ago", header, at, refusal)
 		}
@@ -170,7 +180,7 @@ func TestExpiryRefusesWhatIsNotRFC3339(t *testing.T) {
 		"2026-04-21T12:57:51+02:60", "2026-04-21T12:57:51 Z", "26-04-21T12:57:51Z", "+2026-04-21T12:57:51Z",
 		"Tue, 21 Apr 2026 12:57:51 GMT", "2026-04-21T12:57:51\u017f", strings.Repeat("9", 10_000),
 	} {
-		at, refusal := purchase.Expiry(header)
+		at, refusal := purchase.Expiry([]string{header})
 		if refusal == nil {
 			t.Errorf("Expiry(%q) = %v, want a refusal", abbreviate(header), at)
 			continue

@@ -180,7 +180,7 @@ func TestRefusalsNeverHoldAValue(t *testing.T) {
 			t.Errorf("%v gives %+v", change, got)
 		}
 	}
-	if _, got := purchase.Expiry(secret); got == nil || strings.Contains(got.Message, secret) {
+	if _, got := purchase.Expiry([]string{secret}); got == nil || strings.Contains(got.Message, secret) {
 		t.Errorf("an unreadable expiry gives %+v", got)
 	}
 }

@@ -79,6 +79,17 @@ func (p *Pool) Run(stop context.Context) error {
 	// message must not be given to another.
 	alive, release := context.WithCancel(context.WithoutCancel(stop))
 	defer release()
+	// The grace runs from the stop and not from the last pull, which may itself
+	// be waiting for a store that does not answer.
+	defer context.AfterFunc(stop, func() {
+		grace := time.NewTimer(p.config.Grace)
+		defer grace.Stop()
+		select {
+		case <-grace.C:
+			cut()
+		case <-work.Done():
+		}
+	})()
 	var tasks sync.WaitGroup
 	keeping := make(chan struct{})
 	go func() {
@@ -108,19 +119,8 @@ func (p *Pool) Run(stop context.Context) error {
 		}
 	}
 
-	finished := make(chan struct{})
-	go func() {
-		defer close(finished)
-		tasks.Wait()
-	}()
-	grace := time.NewTimer(p.config.Grace)
-	defer grace.Stop()
-	select {
-	case <-finished:
-	case <-grace.C:
-		cut()
-		<-finished
-	}
+	tasks.Wait()
+	cut()
 	release()
 	<-keeping
 	return nil

@@ -204,3 +204,34 @@ func TestSleep(t *testing.T) {
 		}
 	})
 }
+
+// The grace runs from the stop, also while Begin waits for a store that does not
+// answer: its context ends, and so does the pool.
+func TestGraceWhileBeginWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(1)
+		_, stop, done := start(t, worker.Config{
+			Source: q, Slots: 1, KeepAlive: time.Second, Grace: 5 * time.Second,
+			Handler: hung{},
+		})
+		synctest.Wait()
+		stopped := time.Now()
+		stop()
+		<-done
+		if got := time.Since(stopped); got != 5*time.Second {
+			t.Errorf("the stop took %s", got)
+		}
+	})
+}
+
+// hung is a handler whose Begin waits for as long as it may.
+type hung struct{ handler }
+
+func (hung) Begin(work context.Context, chunk []*worker.Delivery) []worker.Task {
+	<-work.Done()
+	tasks := make([]worker.Task, len(chunk))
+	for i := range tasks {
+		tasks[i] = func(context.Context, context.Context) worker.Disposition { return worker.RetryAfter(0) }
+	}
+	return tasks
+}
