@@ -76,6 +76,20 @@ var rules = []rule{
 		why:   "adapters know the domain and not each other",
 	},
 	{
+		from:  []string{"./internal/tokens"},
+		never: []string{"./..."},
+		why:   "it keeps sealed records and must not be able to open them: sealing and what is in them are internal/vendor's, to which it is given by internal/app",
+	},
+	{
+		from:  []string{"./internal/catalog"},
+		never: []string{"./..."},
+		but: []string{
+			"./internal/purchase",
+			"./internal/vendor", // the types of products and fields
+		},
+		why: "adapters know the domain and not each other; who fetches is given to it",
+	},
+	{
 		from:  []string{"./internal/broker"},
 		never: []string{"./..."},
 		but: []string{
@@ -134,7 +148,7 @@ var rules = []rule{
 	},
 	{
 		from:   []string{"./..."},
-		except: []string{"./internal/dedupe", "./internal/quota", "./internal/app", "./internal/lab/...", "./cmd/..."},
+		except: []string{"./internal/dedupe", "./internal/quota", "./internal/tokens", "./internal/catalog", "./internal/app", "./internal/lab/...", "./cmd/..."},
 		never:  []string{goRedis},
 		why:    "keys and scripts live in the packages that own them",
 	},

@@ -10,7 +10,7 @@ func fake() graph {
 	g := graph{}
 	for _, name := range []string{
 		"cmd/vendstream", "cmd/vendlab", "internal/purchase", "consumer", "poller", "publisher",
-		"internal/vendor", "internal/dedupe", "internal/quota", "internal/config", "internal/broker",
+		"internal/vendor", "internal/dedupe", "internal/quota", "internal/tokens", "internal/catalog", "internal/config", "internal/broker",
 		"internal/gate", "internal/telemetry", "internal/lifecycle", "internal/worker",
 		"internal/output", "internal/simulator", "internal/servertest", "internal/app",
 	} {
@@ -67,6 +67,15 @@ func TestRules(t *testing.T) {
 		"one adapter uses another": {func(g graph) {
 			g.imports("./internal/dedupe", "./internal/config")
 		}, []string{"./internal/dedupe imports ./internal/config: "}},
+		"the token store opens what it keeps": {func(g graph) {
+			g.imports("./internal/tokens", "./internal/vendor", goRedis[:len(goRedis)-len("/...")])
+		}, []string{"./internal/tokens imports ./internal/vendor: "}},
+		"the vendor's client brings its own store": {func(g graph) {
+			g.imports("./internal/vendor", "./internal/tokens")
+		}, []string{"./internal/vendor imports ./internal/tokens: "}},
+		"the catalog calls the vendor by way of the program": {func(g graph) {
+			g.imports("./internal/catalog", "./internal/app", "./internal/vendor", "./internal/purchase", goRedis[:len(goRedis)-len("/...")])
+		}, []string{"./internal/catalog imports ./internal/app: ", "./internal/catalog imports ./internal/app: "}},
 		"a handler acknowledges by itself": {func(g graph) {
 			g.imports("./consumer", jetStream)
 		}, []string{"./consumer imports " + jetStream + ": ", "./consumer imports " + jetStream + ": "}},

@@ -1,6 +1,7 @@
 package vendor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ const (
 // Config is one account's access to the vendor. BaseURL, Username and Password
 // are required.
 type Config struct {
-	Account  string // for errors and metrics only
+	Account  string // for errors and metrics, and part of what a share tells accounts apart by
 	BaseURL  string // e.g. https://vas-api.pagamio.tech/api/v1
 	Username string
 	Password string
@@ -34,12 +35,20 @@ type Config struct {
 	UserType string
 	// UserTypeID is the account's own id; from the login answer if empty.
 	UserTypeID string
+	// MerchantID is the account's id in the catalog's path; Products needs it.
+	MerchantID string
 	// Timeout is that of each call of a method, with the token it may have to get
 	// first and all that a 401 asks for; default 30 s.
 	Timeout time.Duration
 	// MaxInFlight is how many purchases are made at once. It sizes the pool of
 	// connections and limits nothing else; default 64.
 	MaxInFlight int
+	// Share is where the account's processes keep one token together, sealed with a
+	// key that follows from the password; nil: this one gets its own. New takes about
+	// 0.15 s to derive the key.
+	Share TokenShare
+	// stretching replaces the constant in tests, which make many clients.
+	stretching int
 	// Transport replaces the client's own. One that calls no httptrace hooks makes
 	// every failure Unknown, as it proves nothing. It is not closed by Close.
 	Transport http.RoundTripper
@@ -50,7 +59,8 @@ type Config struct {
 
 // Call is one HTTP exchange, for metrics.
 type Call struct {
-	// Endpoint is token, token_refresh, purchase, transactions, or lookup_ and its kind.
+	// Endpoint is token, token_refresh, purchase, transactions, products,
+	// categories, category_fields, or lookup_ and its kind.
 	Endpoint string
 	// Kind is the outcome's name; of token and token_refresh ok, unauthorized,
 	// limited, unreachable or error.
@@ -64,6 +74,7 @@ type Client struct {
 	baseURL    string
 	userType   string
 	userTypeID string
+	merchantID string
 	timeout    time.Duration
 	observe    func(Call)
 	http       *http.Client
@@ -84,6 +95,7 @@ func New(config Config) (*Client, error) {
 		baseURL:    base,
 		userType:   config.UserType,
 		userTypeID: config.UserTypeID,
+		merchantID: config.MerchantID,
 		timeout:    config.Timeout,
 		observe:    config.Observe,
 		now:        time.Now,
@@ -108,6 +120,14 @@ func New(config Config) (*Client, error) {
 	}
 	c.http = newHTTPClient(transport)
 	c.session = newSession(c, config.Username, config.Password)
+	if config.Share != nil {
+		// Here, and not when a token is needed: it would eat up a purchase's time limit.
+		v, err := newVault(identity{config.Account, base, config.Username, config.Password}, cmp.Or(config.stretching, stretching))
+		if err != nil {
+			return nil, fmt.Errorf("vendor: account %q: %w", config.Account, err)
+		}
+		c.session.sharing = newSharing(config.Share, v)
+	}
 	return c, nil
 }
 
@@ -185,7 +205,7 @@ func (c *Client) Transaction(ctx context.Context, transactionID, reference strin
 	} else {
 		parameters.Set("merchantReference", reference)
 	}
-	return c.authorized(ctx, call{
+	outcome := c.authorized(ctx, call{
 		endpoint: "transactions",
 		path:     "/transactions",
 		query:    parameters.Encode(),
@@ -193,7 +213,15 @@ func (c *Client) Transaction(ctx context.Context, transactionID, reference strin
 	}, func(status int, body []byte) purchase.Outcome {
 		return classifyTransactions(status, body, query{transactionID, reference})
 	})
+	if userTypeID == "" && (outcome.Kind == purchase.NotFound || outcome.Kind == purchase.Unknown) {
+		outcome.Cause = errors.Join(errNoUserTypeID, outcome.Cause)
+	}
+	return outcome
 }
+
+// errNoUserTypeID explains a look-up that found nothing: neither the
+// configuration nor the login answer has the account's id.
+var errNoUserTypeID = errors.New("no userTypeId is known: set the account's user_type_id")
 
 // Check reports whether a token can be had, and gets one where none is at hand.
 // nil says that the credentials were good and the vendor was there at the last

@@ -2,6 +2,7 @@ package vendor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,8 @@ const (
 	maxPurchaseAnswer     = maxReceipt
 	maxTransactionsAnswer = 8 << 20
 	maxTokenAnswer        = 64 << 10
+	maxProductsAnswer     = 8 << 20
+	maxCategoriesAnswer   = 1 << 20 // of the list, and of one category's fields
 )
 
 var (
@@ -29,9 +32,10 @@ var (
 	errNoAnswer     = errors.New("no whole answer came back")
 )
 
-// call is one HTTP exchange to be made. All of the vendor's are POST.
+// call is one HTTP exchange to be made.
 type call struct {
 	endpoint string // label for Observe
+	method   string // "": POST, as all but the catalog's are
 	path     string // below the base URL
 	query    string // encoded, may be empty
 	body     []byte // JSON, may be nil
@@ -49,15 +53,16 @@ type exchange struct {
 
 // do makes one exchange. net/http may try a second connection under it, where
 // the first, kept alive and dead, took not one byte of the request
-// (http.Transport, nothingWrittenError). It replays nothing that was written, as
-// the method is POST and no Idempotency-Key is sent: that header would make it.
+// (http.Transport, nothingWrittenError). It replays nothing that was written where
+// the method is POST, as no Idempotency-Key is sent: that header would make it. A
+// GET, which changes nothing, it may replay.
 func (c *Client) do(ctx context.Context, call call, token string) exchange {
 	if err := ctx.Err(); err != nil {
 		return exchange{err: fmt.Errorf("%w: %w", errNotConnected, err)}
 	}
 	var sent trace
 	ctx = httptrace.WithClientTrace(ctx, sent.hooks())
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.baseURL+call.path, bytes.NewReader(call.body))
+	request, err := http.NewRequestWithContext(ctx, cmp.Or(call.method, http.MethodPost), c.baseURL+call.path, bytes.NewReader(call.body))
 	if err != nil {
 		return exchange{err: fmt.Errorf("%w: %w", errNotConnected, publicCause(err))}
 	}

@@ -26,8 +26,8 @@ var errDial = errors.New("scripted dial failure")
 
 // seen is one request as the fake vendor saw it.
 type seen struct {
-	path, query, token, body string
-	header                   http.Header
+	method, path, escaped, query, token, body string
+	header                                    http.Header
 }
 
 // fake is a vendor without sockets, so that it can live in a synctest bubble. It
@@ -45,7 +45,7 @@ func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	call := seen{
-		path: r.URL.Path, query: r.URL.RawQuery, body: string(body), header: r.Header,
+		method: r.Method, path: r.URL.Path, escaped: r.URL.EscapedPath(), query: r.URL.RawQuery, body: string(body), header: r.Header,
 		token: strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "),
 	}
 	f.mu.Lock()

@@ -29,15 +29,26 @@ type token struct {
 	generation uint64
 	renewAt    time.Time // five minutes before its end
 	endsAt     time.Time
-	userTypeID string // of the latest answer that had one
+	loginAt    time.Time // zero: not of a login
+	userTypeID string    // of the latest answer that had one
 }
 
-// session keeps the account's token, in memory only. At most one login or
-// refresh is under way, in a goroutine of its own: a caller that gives up leaves
-// the others their token. close waits for it.
+// way is how a token is to be had.
+type way int
+
+const (
+	// byRefresh is a refresh, and a login where there is nothing to refresh with.
+	byRefresh way = iota
+	byLogin
+)
+
+// session keeps the account's token, in memory, and sealed in the share where
+// there is one. At most one login or refresh is under way, in a goroutine of its
+// own: a caller that gives up leaves the others their token. close waits for it.
 type session struct {
 	client             *Client
 	username, password string
+	sharing            *sharing // nil: nothing is shared
 
 	ctx    context.Context //nolint:containedctx // the life of the goroutine below, ended by close
 	cancel context.CancelFunc
@@ -67,25 +78,25 @@ func newSession(c *Client, username, password string) *session {
 
 // token returns a token with some life left, and gets one where there is none.
 func (s *session) token(ctx context.Context) (token, error) {
-	return s.get(ctx, 0, s.refresh)
+	return s.get(ctx, 0, byRefresh)
 }
 
 // renew returns another token than the refused one, by a refresh or, where there
 // is nothing to refresh with, a login.
 func (s *session) renew(ctx context.Context, refused token) (token, error) {
-	return s.get(ctx, refused.generation, s.refresh)
+	return s.get(ctx, refused.generation, byRefresh)
 }
 
 // relogin returns another token than the refused one, by a login.
 func (s *session) relogin(ctx context.Context, refused token) (token, error) {
-	return s.get(ctx, refused.generation, s.login)
+	return s.get(ctx, refused.generation, byLogin)
 }
 
 // get returns the current token if it is newer than the refused generation and
 // has not ended. One that is due for renewal is renewed meanwhile, and goes on
 // being used where that fails. Where there is none, get waits for the renewal
 // under way, or starts one. An error is a *tokenError, or ctx's.
-func (s *session) get(ctx context.Context, refused uint64, way func(context.Context) error) (token, error) {
+func (s *session) get(ctx context.Context, refused uint64, by way) (token, error) {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -98,7 +109,7 @@ func (s *session) get(ctx context.Context, refused uint64, way func(context.Cont
 		return current, nil
 	}
 	if s.underway == nil {
-		s.start(way)
+		s.start(by)
 	}
 	r := s.underway
 	s.mu.Unlock()
@@ -112,7 +123,7 @@ func (s *session) get(ctx context.Context, refused uint64, way func(context.Cont
 			return token{}, r.err
 		case r.token.generation <= refused:
 			// The renewal was all but over, and made the very token that was refused.
-			return s.get(ctx, refused, way)
+			return s.get(ctx, refused, by)
 		}
 		return r.token, nil
 	case <-ctx.Done():
@@ -121,14 +132,14 @@ func (s *session) get(ctx context.Context, refused uint64, way func(context.Cont
 }
 
 // start begins a renewal. s.mu is held.
-func (s *session) start(way func(context.Context) error) {
+func (s *session) start(by way) {
 	r := &renewal{done: make(chan struct{})}
 	s.underway = r
 	s.wg.Go(func() {
 		defer close(r.done)
 		ctx, cancel := context.WithTimeout(s.ctx, s.client.timeout)
 		defer cancel()
-		err := way(ctx)
+		err := s.obtain(ctx, by)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		r.token, r.err = s.current, err
@@ -150,6 +161,9 @@ func (s *session) install(g grant, asked time.Time, login bool) {
 		endsAt:     asked.Add(g.lifetime),
 		renewAt:    asked.Add(g.lifetime - margin),
 		userTypeID: s.current.userTypeID,
+	}
+	if login {
+		next.loginAt = asked
 	}
 	if g.userTypeID != "" {
 		next.userTypeID = g.userTypeID

@@ -208,9 +208,10 @@ func itemStatus(raw json.RawMessage) (string, error) {
 	return word, nil
 }
 
-// failedItem is the outcome of an item that is FAILED. A terminal code of the
-// table names the failure. Without one the failure is proven and its reason is
-// not: code 999, "purchase failed". Codes that speak against a failure (0, in
+// failedItem is the outcome of an item that is FAILED. The status is terminal, so
+// its code is the failure's, whatever it is; one that the table does not call
+// terminal is of class other. Without a code the failure is proven and its reason
+// is not: 999, "purchase failed". Codes that speak against a failure (0, in
 // flight, and 1006 and 1205, of which the table says never to assume failure)
 // make it a contradiction.
 func (a *answer) failedItem() purchase.Outcome {
@@ -227,6 +228,9 @@ func (a *answer) failedItem() purchase.Outcome {
 	}
 	if !a.flagsAgree(purchase.Failed) {
 		return unknown(errContradiction)
+	}
+	if code == purchase.CodePurchaseFailed && len(a.codes) > 0 {
+		code = a.codes[0]
 	}
 	return purchase.Outcome{
 		Kind:          purchase.Failed,

@@ -113,10 +113,10 @@ func TestFailedTransactionNamesItsReason(t *testing.T) {
 		`,"responseCode":"1103"`:  {"1103", purchase.ClassBalance},
 		`,"responseCode":1203`:    {"1203", purchase.ClassProvider},
 		`,"rejectionCode":"1004"`: {"1004", purchase.ClassValidation},
-		`,"rejectionCode":"P-77"`: {"999", purchase.ClassOther}, // the provider's own
-		`,"responseCode":"7777"`:  {"999", purchase.ClassOther}, // not in the table
-		`,"responseCode":"1200"`:  {"999", purchase.ClassOther}, // not terminal; the status is
-		`,"responseCode":"1204"`:  {"999", purchase.ClassOther},
+		`,"rejectionCode":"P-77"`: {"999", purchase.ClassOther},  // the provider's own
+		`,"responseCode":"7777"`:  {"7777", purchase.ClassOther}, // not in the table
+		`,"responseCode":"1200"`:  {"1200", purchase.ClassOther}, // not terminal; the status is
+		`,"responseCode":"1204"`:  {"1204", purchase.ClassOther},
 		`,"error":{"code":1107}`:  {"1107", purchase.ClassAccount},
 		`,"responseCode":"1101","rejectionCode":"1103"`: {"1101", purchase.ClassAccount},
 	} {
@@ -188,7 +188,7 @@ func TestTransactionUserTypeID(t *testing.T) {
 		}
 	}
 	c, f := newFake(t, answer)
-	if got := c.Transaction(t.Context(), "T1", ref); got.Kind != purchase.NotFound {
+	if got := c.Transaction(t.Context(), "T1", ref); got.Kind != purchase.NotFound || !errors.Is(got.Cause, errNoUserTypeID) {
 		t.Errorf("without a userTypeId: %+v", got)
 	}
 	if q := f.last().query; q != "transactionId=T1&userType=MERCHANT" {

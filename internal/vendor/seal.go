@@ -1,0 +1,105 @@
+package vendor
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+)
+
+const (
+	// stretching is how often PBKDF2 hashes the password, which may be weak, so
+	// that whoever reads the store of a TokenShare cannot try many (OWASP, Password
+	// Storage Cheat Sheet: 210,000 with SHA-512). It takes about 0.15 s, once in the
+	// life of a client, and four times that under the race detector.
+	stretching = 210_000
+	keyLength  = 32 // bytes: AES-256
+	saltLength = 32 // bytes
+	slotLength = 16 // bytes
+	// sealVersion is the first byte of a sealed record. One of another version
+	// does not open, and so counts as absent.
+	sealVersion = 1
+)
+
+var errSealed = errors.New("the record does not open")
+
+// identity is whose token it is. The password is the secret; the rest keeps
+// records of one account, vendor or user from passing for those of another.
+type identity struct{ account, baseURL, username, password string }
+
+// vault seals and opens the records of one identity.
+type vault struct {
+	// slot names the records of this identity. It follows from the password too:
+	// processes with another one, as in the middle of a change of it, share apart.
+	slot   string
+	master []byte
+	about  []byte // sealed with every record, not in it
+}
+
+// newVault stretches the password, which is slow on purpose.
+func newVault(id identity, iterations int) (*vault, error) {
+	var about []byte
+	for _, part := range []string{id.account, id.baseURL, id.username} {
+		about = binary.AppendUvarint(about, uint64(len(part)))
+		about = append(about, part...)
+	}
+	salt := sha256.Sum256(append([]byte("vendstream token share\n"), about...))
+	master, err := pbkdf2.Key(sha512.New, id.password, salt[:], iterations, keyLength)
+	if err != nil {
+		return nil, fmt.Errorf("derive the key of shared tokens: %w", err)
+	}
+	slot, err := hkdf.Key(sha256.New, master, nil, "slot", slotLength)
+	if err != nil {
+		return nil, fmt.Errorf("derive the slot of shared tokens: %w", err)
+	}
+	return &vault{slot: hex.EncodeToString(slot), master: master, about: about}, nil
+}
+
+// aead is made for each record from its own salt, so that no key ever seals two of them.
+func (v *vault) aead(salt []byte) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, v.master, salt, "record", keyLength)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+// seal makes a record that open opens: version, salt, nonce and ciphertext. No
+// two are alike.
+func (v *vault) seal(plain []byte) ([]byte, error) {
+	sealed := make([]byte, 1+saltLength, 1+saltLength+len(plain)+64)
+	sealed[0] = sealVersion
+	_, _ = rand.Read(sealed[1:]) // never fails (crypto/rand)
+	aead, err := v.aead(sealed[1:])
+	if err != nil {
+		return nil, fmt.Errorf("seal a shared token: %w", err)
+	}
+	return aead.Seal(sealed, nil, plain, v.about), nil
+}
+
+// open is errSealed for anything that this identity's seal did not make.
+func (v *vault) open(sealed []byte) ([]byte, error) {
+	if len(sealed) < 1+saltLength || sealed[0] != sealVersion {
+		return nil, errSealed
+	}
+	aead, err := v.aead(sealed[1 : 1+saltLength])
+	if err != nil {
+		return nil, fmt.Errorf("open a shared token: %w", err)
+	}
+	plain, err := aead.Open(nil, nil, sealed[1+saltLength:], v.about)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errSealed, err)
+	}
+	return plain, nil
+}
