@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	tableRow  = regexp.MustCompile("(?m)^\\| `([a-z_.\\[\\]]+)` \\| (?:`([A-Z_]*)`|–) \\| (.*?) \\| .+ \\|$")
+	tableRow  = regexp.MustCompile("(?m)^\\| `([a-z_.\\[\\]-]+)` \\| (?:`([A-Z_]*)`|–) \\| (.*?) \\| .+ \\|$")
 	index     = regexp.MustCompile(`\[[0-9]+\]`)
 	listed    = regexp.MustCompile("(?s)\n```sh\n(.*?)```")
 	quoted    = regexp.MustCompile("`((?:vendstream|vendlab|make|go run \\./cmd/[a-z]+) [^`]*)`")

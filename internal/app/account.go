@@ -8,12 +8,14 @@ import (
 
 	"github.com/vendstream/vendstream/consumer"
 	"github.com/vendstream/vendstream/internal/broker"
+	"github.com/vendstream/vendstream/internal/catalog"
 	"github.com/vendstream/vendstream/internal/config"
 	"github.com/vendstream/vendstream/internal/gate"
 	"github.com/vendstream/vendstream/internal/lifecycle"
 	"github.com/vendstream/vendstream/internal/purchase"
 	"github.com/vendstream/vendstream/internal/quota"
 	"github.com/vendstream/vendstream/internal/telemetry"
+	"github.com/vendstream/vendstream/internal/tokens"
 	"github.com/vendstream/vendstream/internal/vendor"
 	"github.com/vendstream/vendstream/poller"
 )
@@ -23,6 +25,7 @@ import (
 type account struct {
 	name     string
 	vendor   *vendor.Client
+	catalog  *catalog.Catalog   // nil without a merchant_id, or a consumer
 	consumer *consumer.Consumer // nil where the role is not this process's
 	poller   *poller.Poller     // nil likewise
 	gates    map[string]*gate.Gate
@@ -36,8 +39,10 @@ func (a *app) newAccount(ctx context.Context, one config.Account, owner string, 
 		Password:    one.Password.Reveal(),
 		UserType:    one.UserType,
 		UserTypeID:  one.UserTypeID,
+		MerchantID:  one.MerchantID,
 		Timeout:     a.cfg.Vendor.Timeout,
 		MaxInFlight: one.MaxInFlight,
+		Share:       tokens.New(a.conns.Redis, a.cfg.Subjects.Prefix, one.Name),
 		Observe:     a.observeVendor(one.Name),
 	})
 	if err != nil {
@@ -45,6 +50,14 @@ func (a *app) newAccount(ctx context.Context, one config.Account, owner string, 
 	}
 	acc := &account{name: one.Name, vendor: client, gates: map[string]*gate.Gate{}}
 	limiter := a.limiter(one)
+	if roles.Consumer && one.MerchantID != "" {
+		acc.catalog = catalog.New(catalog.Config{
+			Vendor:  client,
+			Redis:   catalog.NewRedis(a.conns.Redis, a.cfg.Subjects.Prefix, one.Name, one.MerchantID),
+			Refresh: a.cfg.Catalog.Refresh,
+			Report:  a.report("catalog", one.Name),
+		})
+	}
 	if roles.Consumer {
 		source, err := broker.NewSource(ctx, a.conns.JetStream, a.topology.RequestsConsumer(one.Name))
 		if err != nil {
@@ -52,9 +65,9 @@ func (a *app) newAccount(ctx context.Context, one config.Account, owner string, 
 			return nil, err
 		}
 		config := consumer.Config{
-			Account:   purchase.Account{Name: one.Name, ChannelID: one.ChannelID, DigestKey: []byte(a.cfg.Dedupe.DigestKey.Reveal())},
-			Owner:     owner,
-			Slots:     one.MaxInFlight,
+			Account: purchase.Account{Name: one.Name, ChannelID: one.ChannelID, DigestKey: []byte(a.cfg.Dedupe.DigestKey.Reveal())},
+			Owner:   owner,
+			Slots:   one.MaxInFlight,
 			Lookups: map[purchase.LookupKind]bool{
 				purchase.LookupElectricity:   one.Lookup.Electricity,
 				purchase.LookupBillPayment:   one.Lookup.BillPayment,
@@ -80,6 +93,9 @@ func (a *app) newAccount(ctx context.Context, one config.Account, owner string, 
 		}
 		if limiter != nil {
 			config.Limiter = limiter
+		}
+		if acc.catalog != nil {
+			config.Catalog = acc.catalog
 		}
 		acc.consumer = consumer.New(config)
 	}
@@ -151,6 +167,9 @@ func (acc *account) gate(a *app, component string) *gate.Gate {
 
 func (acc *account) components() lifecycle.Stage {
 	var stage lifecycle.Stage
+	if acc.catalog != nil {
+		stage = append(stage, lifecycle.Component{Name: "catalog of " + acc.name, Run: acc.catalog.Run})
+	}
 	if acc.consumer != nil {
 		stage = append(stage, lifecycle.Component{Name: "consumer of " + acc.name, Run: acc.consumer.Run})
 	}

@@ -9,8 +9,11 @@ import (
 	"time"
 )
 
-// minTTL is the dedupe.ttl below which Load warns.
-const minTTL = time.Hour
+// Values below which Load warns.
+const (
+	minTTL     = time.Hour   // of dedupe.ttl
+	minRefresh = time.Minute // of catalog.refresh
+)
 
 // checkNATS takes a list separated by commas. Errors of net/url quote the
 // address and its password, so none is passed on.

@@ -28,6 +28,7 @@ type Config struct {
 	Retry     Retry
 	Poller    Poller
 	Vendor    Vendor
+	Catalog   Catalog
 	Accounts  []Account // in the order given; names are unique; may be empty
 
 	// Origins says where each key of the top level tables got its value:
@@ -117,6 +118,11 @@ type Step struct {
 // Vendor is about calls to the vendor.
 type Vendor struct {
 	Timeout time.Duration // of one call; default 30s
+}
+
+// Catalog is about the products of accounts that have a MerchantID.
+type Catalog struct {
+	Refresh time.Duration // between fetches; default 15m
 }
 
 // Account is one set of vendor credentials.

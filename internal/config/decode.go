@@ -129,6 +129,9 @@ func (l *loader) relations(cfg *Config) {
 	if sound("dedupe.ttl") && cfg.Dedupe.TTL < minTTL {
 		l.warn("dedupe.ttl", duration(cfg.Dedupe.TTL)+" is short: a repeat that comes later is recognised by reading the result from JetStream, which is slower. Set it to 1h or more")
 	}
+	if sound("catalog.refresh") && cfg.Catalog.Refresh < minRefresh {
+		l.warn("catalog.refresh", duration(cfg.Catalog.Refresh)+" is short: each fetch is a dozen calls to the vendor. A purchase is refused on a fresh fetch only, so a long one does no harm. Set it to 1m or more")
+	}
 	if sound("retention.requests", "retention.results") && cfg.Retention.Results < cfg.Retention.Requests {
 		l.warn("retention.results", duration(cfg.Retention.Results)+" is below retention.requests, "+duration(cfg.Retention.Requests)+
 			": requests outlive their results and cannot be audited against them. Set it above retention.requests")

@@ -2,7 +2,8 @@ package config
 
 import "time"
 
-// fields are the keys of the contract that hold one value, in its order.
+// fields are the keys that hold one value: those of the contract in its order, and
+// then others.
 var fields = []field[Config]{
 	{
 		key: "nats.url", def: "nats://127.0.0.1:4222",
@@ -134,6 +135,12 @@ var fields = []field[Config]{
 		help:  "longest time that one call to the vendor may take",
 		at:    func(c *Config) any { return &c.Vendor.Timeout },
 		check: positive(func(c *Config) *time.Duration { return &c.Vendor.Timeout }),
+	},
+	{
+		key: "catalog.refresh", def: "15m",
+		help:  "time between fetches of the catalog, for accounts with a merchant_id",
+		at:    func(c *Config) any { return &c.Catalog.Refresh },
+		check: positive(func(c *Config) *time.Duration { return &c.Catalog.Refresh }),
 	},
 }
 

@@ -23,6 +23,7 @@ retention: {requests: 24h, results: 48h}
 retry:    {base: 2s, max: 2m, jitter: 0.5, attempts: 3}
 poller:   {schedule: [{until: 2m, every: 1s}, {every: 1m}], escalate_after: 0}
 vendor:   {timeout: 10s}
+catalog:  {refresh: 1h}
 accounts:
   - name: acme
     base_url: "https://vas.example/api/v1/"
@@ -60,7 +61,8 @@ func TestDefaults(t *testing.T) {
 			Schedule:      []Step{{time.Minute, 5 * time.Second}, {5 * time.Minute, 30 * time.Second}, {0, 5 * time.Minute}},
 			EscalateAfter: 5 * time.Minute,
 		},
-		Vendor: Vendor{Timeout: 30 * time.Second},
+		Vendor:  Vendor{Timeout: 30 * time.Second},
+		Catalog: Catalog{Refresh: 15 * time.Minute},
 	}
 	if !reflect.DeepEqual(cfg, want) {
 		t.Errorf("got  %+v\nwant %+v", cfg, want)
@@ -103,6 +105,7 @@ func TestFile(t *testing.T) {
 		Retry:     Retry{Base: 2 * time.Second, Max: 2 * time.Minute, Jitter: 0.5, Attempts: 3},
 		Poller:    Poller{Schedule: []Step{{2 * time.Minute, time.Second}, {0, time.Minute}}},
 		Vendor:    Vendor{Timeout: 10 * time.Second},
+		Catalog:   Catalog{Refresh: time.Hour},
 		Accounts: []Account{
 			{
 				Name: "acme", BaseURL: "https://vas.example/api/v1", Username: "00123", Password: NewSecret("0123"),
@@ -192,6 +195,7 @@ func TestEveryKeyHasItsVariableAndFlag(t *testing.T) {
 		"log.level": "warn", "log.format": "console", "subjects.prefix": "x", "dedupe.lease": "61s", "dedupe.ttl": "2h",
 		"dedupe.digest_key": "dk", "retention.requests": "1h", "retention.results": "9000h", "retry.base": "3s", "retry.max": "4s",
 		"retry.jitter": "1", "retry.attempts": "9", "poller.escalate_after": "1s", "vendor.timeout": "7s",
+		"catalog.refresh": "2m",
 	}
 	files := map[string]string{"c": ""}
 	for _, f := range fields {

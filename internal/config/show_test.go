@@ -44,6 +44,8 @@ poller:
     escalate_after: 5m
 vendor:
     timeout: 1m30s
+catalog:
+    refresh: 15m
 accounts:
     - name: acme
       base_url: https://vas-sandbox-api.pagamio.tech/api/v1
