@@ -4,12 +4,17 @@ package main
 
 import (
 	"context"
+	"io"
+	"log"
 	"os"
 
 	"github.com/vendstream/vendstream/internal/lifecycle"
 )
 
 func main() {
+	// net/http writes what a server sends unasked, which could be a receipt, to the
+	// standard logger. Nothing else here uses it.
+	log.SetOutput(io.Discard)
 	ctx, stop := lifecycle.Signals(context.Background(), nil)
 	err := run(ctx, os.Args[1:], env{
 		Environ: os.Environ(),

@@ -31,9 +31,9 @@ type Config struct {
 	Catalog   Catalog
 	Accounts  []Account // in the order given; names are unique; may be empty
 
-	// Origins says where each key of the top level tables got its value:
+	// Origins says where each key got its value, those of accounts one by one:
 	// OriginDefault, OriginFile, OriginEnv or OriginFlag. The keys are those of
-	// Rows; everything under accounts has the one key "accounts".
+	// Rows, and "accounts" for the list as such.
 	Origins map[string]string
 }
 

@@ -31,6 +31,9 @@ func decode[T any](l *loader, target *T, fields []field[T], path string, get fun
 		case leaf:
 			value = given
 		}
+		if strings.HasPrefix(path, keyAccounts) {
+			l.origins[key] = origin(value.From)
+		}
 		problem := ""
 		if at := f.at(target); value.Text != "" || kind(at) == "string" {
 			problem = set(at, value.Text)
@@ -43,6 +46,18 @@ func decode[T any](l *loader, target *T, fields []field[T], path string, get fun
 		if problem != "" {
 			l.fail(&KeyError{Key: key, Problem: problem, From: value.From})
 		}
+	}
+}
+
+// origin is where a value of an account comes from; they have no flags.
+func origin(from string) string {
+	switch {
+	case from == "":
+		return OriginDefault
+	case strings.HasPrefix(from, "variable "):
+		return OriginEnv
+	default:
+		return OriginFile
 	}
 }
 

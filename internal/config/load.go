@@ -28,7 +28,8 @@ type loader struct {
 	file     string            // path of the configuration file, or ""
 	errs     []error
 	warnings []Warning
-	bad      map[string]bool // keys that were reported already
+	bad      map[string]bool   // keys that were reported already
+	origins  map[string]string // Config.Origins, for the keys of accounts
 }
 
 // Load reads and checks the configuration. The error joins a *KeyError for each
@@ -41,6 +42,7 @@ func Load(opts Options) (*Config, []Warning, error) {
 	l := &loader{opts: opts, env: environment(opts.Environ), bad: map[string]bool{}}
 	l.file = l.path()
 	cfg := &Config{Origins: map[string]string{}}
+	l.origins = cfg.Origins
 	merged := koanf.New(".")
 	for _, layer := range []struct {
 		origin string

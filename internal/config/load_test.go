@@ -89,8 +89,16 @@ func TestFile(t *testing.T) {
 		files: map[string]string{"/etc/nats.creds": "x", "/run/secrets/third": "p3 \r\n"},
 	}.mustLoad(t)
 	for key, origin := range cfg.Origins {
-		if origin != OriginFile {
+		if origin != OriginFile && !strings.HasPrefix(key, "accounts[") {
 			t.Errorf("%s comes from %s", key, origin)
+		}
+	}
+	for key, want := range map[string]string{
+		"accounts[0].name": OriginFile, "accounts[0].lookup.electricity": OriginDefault,
+		"accounts[2].password_file": OriginFile, "accounts[2].max_in_flight": OriginDefault,
+	} {
+		if got := cfg.Origins[key]; got != want {
+			t.Errorf("%s comes from %s, want %s", key, got, want)
 		}
 	}
 	cfg.Origins = nil
@@ -252,6 +260,9 @@ func TestListsFromVariables(t *testing.T) {
 	}
 	if len(cfg.Accounts) != 2 || cfg.Accounts[1].Password.Reveal() != "q" || cfg.Origins["accounts"] != OriginEnv {
 		t.Errorf("%v", cfg.Accounts)
+	}
+	if a, b := cfg.Origins["accounts[0].username"], cfg.Origins["accounts[1].username"]; a != OriginFile || b != OriginEnv {
+		t.Errorf("the accounts' names come from %s and %s", a, b)
 	}
 	_, _, err := given{env: []string{"VENDSTREAM_ACCOUNTS=[{"}}.load(t)
 	wantOne(t, problems(t, err), "accounts: not valid YAML")

@@ -50,7 +50,7 @@ func (c *Config) Masked() Masked {
 					step = step[1:] // the last step has no until
 				}
 				list = append(list, step)
-				m.addRows(fmt.Sprintf("%s[%d]", keySchedule, i), step, c.Origins[keySchedule])
+				m.addRows(fmt.Sprintf("%s[%d]", keySchedule, i), step, func(string) string { return c.Origins[keySchedule] })
 			}
 			add(keySchedule, list)
 		}
@@ -60,7 +60,7 @@ func (c *Config) Masked() Masked {
 	for i := range c.Accounts {
 		account := masked(accountFields, &c.Accounts[i])
 		list = append(list, account)
-		m.addRows(fmt.Sprintf("%s[%d]", keyAccounts, i), account, c.Origins[keyAccounts])
+		m.addRows(fmt.Sprintf("%s[%d]", keyAccounts, i), account, func(key string) string { return c.Origins[key] })
 	}
 	add(keyAccounts, list)
 	return m
@@ -74,14 +74,14 @@ func masked[T any](fields []field[T], from *T) object {
 	return out
 }
 
-func (m *Masked) addRows(key string, o object, origin string) {
+func (m *Masked) addRows(key string, o object, origin func(key string) string) {
 	for _, member := range o {
 		at := join(key, member.name)
 		if inner, nested := member.value.(object); nested {
 			m.addRows(at, inner, origin)
 			continue
 		}
-		m.rows = append(m.rows, Row{at, fmt.Sprint(member.value), origin})
+		m.rows = append(m.rows, Row{at, fmt.Sprint(member.value), origin(at)})
 	}
 }
 
