@@ -261,11 +261,24 @@ func TestListsFromVariables(t *testing.T) {
 	if len(cfg.Accounts) != 2 || cfg.Accounts[1].Password.Reveal() != "q" || cfg.Origins["accounts"] != OriginEnv {
 		t.Errorf("%v", cfg.Accounts)
 	}
-	if a, b := cfg.Origins["accounts[0].username"], cfg.Origins["accounts[1].username"]; a != OriginFile || b != OriginEnv {
-		t.Errorf("the accounts' names come from %s and %s", a, b)
-	}
 	_, _, err := given{env: []string{"VENDSTREAM_ACCOUNTS=[{"}}.load(t)
 	wantOne(t, problems(t, err), "accounts: not valid YAML")
 	_, _, err = given{env: []string{"VENDSTREAM_POLLER_SCHEDULE=5m"}}.load(t)
 	wantOne(t, problems(t, err), "poller.schedule: must be a list (from variable VENDSTREAM_POLLER_SCHEDULE)")
+}
+
+// An account of the file keeps its origin beside one of variables.
+func TestOriginsOfAccounts(t *testing.T) {
+	cfg := given{
+		yaml: "accounts: [{name: acme, username: u, password: p}]",
+		env:  []string{"VENDSTREAM_ACCOUNT=other", "PAGAMIO_USERNAME=v", "PAGAMIO_PASSWORD=q"},
+	}.mustLoad(t)
+	for key, want := range map[string]string{
+		"accounts[0].username": OriginFile, "accounts[0].max_in_flight": OriginDefault,
+		"accounts[1].username": OriginEnv, "accounts[1].max_in_flight": OriginDefault,
+	} {
+		if got := cfg.Origins[key]; got != want {
+			t.Errorf("%s comes from %s, want %s", key, got, want)
+		}
+	}
 }
