@@ -110,16 +110,18 @@ func TestAdmitGrantsExactly(t *testing.T) {
 		l := newLimiter(t, 3)
 		w.config.Limiter = l
 		c := New(w.config)
+		c.permits.taken, c.permits.handed = 4, 4
 		if n := c.Admit(t.Context(), 8); n != 3 || l.left != 0 {
 			t.Errorf("admitted %d, %d left", n, l.left)
 		}
-		// Nothing came: they are given back before more are taken.
-		if n := c.Admit(t.Context(), 2); n != 2 || l.back != 3 || l.left != 1 {
+		// One came: the others are given back before more are taken.
+		c.permits.one()
+		if n := c.Admit(t.Context(), 1); n != 1 || l.back != 2 || l.left != 1 {
 			t.Errorf("admitted %d, %d given back, %d left", n, l.back, l.left)
 		}
 		start := time.Now()
 		c.permits.granted, l.left = c.permits.granted.Split(0), 0
-		if n := c.Admit(t.Context(), 2); n != 0 || time.Since(start) != time.Second {
+		if n := c.Admit(t.Context(), 2); n != 0 || time.Since(start) != time.Second+mostYield {
 			t.Errorf("admitted %d after %v; want to be asked again in a second", n, time.Since(start))
 		}
 		l.failing["take"] = errInjected
@@ -136,6 +138,37 @@ func TestAdmitGrantsExactly(t *testing.T) {
 		if n := New(w.config).Admit(ctx, 8); n != 0 {
 			t.Errorf("admitted %d after the stop", n)
 		}
+	})
+}
+
+// A pull takes permits for twice the messages that the one before had, so that an
+// idle consumer leaves nearly all of them to others.
+func TestPermitsFollowTheWork(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.config.Limiter = newLimiter(t, 1000)
+		c := New(w.config)
+		for i, step := range []struct{ come, want int }{
+			{1, 1}, {2, 2}, {4, 4}, {8, 8}, {16, 16}, {3, 20}, {0, 6}, {0, 1}, {1, 1}, {0, 2}, {0, 1},
+		} {
+			if n := c.Admit(t.Context(), 20); n != step.want {
+				t.Fatalf("step %d: admitted %d, want %d", i, n, step.want)
+			}
+			for range step.come {
+				c.permits.one()
+			}
+		}
+	})
+	bubble(t, func(t *testing.T, w *world) {
+		l := newLimiter(t, 10)
+		w.config.Limiter = l
+		_, stop := w.start()
+		w.pass(10 * time.Second)
+		l.mu.Lock()
+		if l.left != 9 {
+			t.Errorf("an idle consumer leaves %d permits of 10", l.left)
+		}
+		l.mu.Unlock()
+		stop()
 	})
 }
 

@@ -66,10 +66,20 @@ func (s *Strays) Run(ctx context.Context) error {
 // bury works through one account's requests. Whether somebody serves the account
 // is asked again before each, as a process may be starting that does.
 func (s *Strays) bury(ctx context.Context, account string) error {
+	var known map[uint64]bool // buried before, by another process or an earlier run of this one
 	for ctx.Err() == nil {
 		d, err := s.Requests.Next(ctx, account, s.next[account])
 		if err != nil || d == nil {
 			return err
+		}
+		if known == nil {
+			if known, err = s.Dead.DeadSequences(ctx, account); err != nil {
+				return err
+			}
+		}
+		if known[d.Sequence] {
+			s.next[account] = d.Sequence + 1
+			continue
 		}
 		served, err := s.Requests.Served(ctx, account)
 		if err != nil || served {

@@ -10,6 +10,8 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/vendstream/vendstream/internal/purchase"
 )
 
 // DefaultWindow is how many purchases SubmitMany has unacknowledged at most.
@@ -55,8 +57,9 @@ type Submitted struct {
 	Request   Request
 	Reference string
 	Sequence  uint64 // in the requests stream
-	// Duplicate: the server has seen this reference within its window of
-	// duplicates and stored nothing. The first request's result is this one's.
+	// Duplicate: the server has seen this very payload under this reference within
+	// its window of duplicates, two minutes by default, and stored nothing. The
+	// first request's result is this one's. Another payload is stored.
 	Duplicate bool
 	// Err is set by SubmitMany where this request was not acknowledged.
 	Err error
@@ -111,12 +114,54 @@ func (p *Publisher) submit(ctx context.Context, r Request, m *nats.Msg, referenc
 	switch {
 	case err == nil:
 		done.Sequence, done.Duplicate = ack.Sequence, ack.Duplicate
-		return done, nil
+		return p.distinct(ctx, done, m)
 	case refused(err):
 		return done, fmt.Errorf("publisher: the server refused the request: %w", err)
 	default:
 		return done, fmt.Errorf("publisher: %w: %w", ErrNotAcknowledged, err)
 	}
+}
+
+// distinct makes sure that a request which the server took for a duplicate is one.
+// The server looks at the message id alone: within its window of duplicates it
+// drops another payload under the same reference without a trace. Such a request
+// is published once more under an id of its payload, so that it ends as every
+// other does: as a repeat, or as a dead letter.
+func (p *Publisher) distinct(ctx context.Context, done Submitted, m *nats.Msg) (Submitted, error) {
+	if !done.Duplicate {
+		return done, nil
+	}
+	ours, err := purchase.Parse(m.Data, purchase.Account{Name: done.Request.Account})
+	if err != nil {
+		return done, fmt.Errorf("publisher: %w", err)
+	}
+	same, err := p.holds(ctx, done.Sequence, ours)
+	if err != nil {
+		return done, fmt.Errorf("publisher: %w: the server has a request under this reference, which could not be read: %w", ErrNotAcknowledged, err)
+	}
+	id := MessageID(done.Request.Account, done.Reference) + "/" + string(ours.Digest)
+	if same || m.Header.Get(HeaderMessageID) == id {
+		return done, nil
+	}
+	m.Header.Set(HeaderMessageID, id)
+	return p.submit(ctx, done.Request, m, done.Reference)
+}
+
+// holds reports whether the message with that sequence holds the same payload.
+func (p *Publisher) holds(ctx context.Context, sequence uint64, ours *purchase.Request) (bool, error) {
+	stream, err := p.js.Stream(ctx, p.subjects.RequestsStream())
+	if err != nil {
+		return false, err
+	}
+	m, err := stream.GetMsg(ctx, sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	theirs, err := purchase.Parse(m.Data, purchase.Account{Name: ours.Account})
+	return err == nil && theirs.Digest == ours.Digest, nil
 }
 
 // refused reports whether the server has answered, and stored nothing.
@@ -147,6 +192,7 @@ func (p *Publisher) SubmitMany(ctx context.Context, requests iter.Seq[Request], 
 				ack := s.wait()
 				if ack != nil {
 					result.Sequence, result.Duplicate = ack.Sequence, ack.Duplicate
+					result, result.Err = p.distinct(finish, result, s.message)
 				} else {
 					// Whether it was stored is not known, or the connection is away, or the
 					// client's own window was full: once more, under the same id.

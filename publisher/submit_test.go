@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +62,37 @@ func TestSubmitLeavesOptionalHeadersOut(t *testing.T) {
 	}
 	if !traceShape.MatchString(h.Get("traceparent")) {
 		t.Errorf("no trace was started: %v", h)
+	}
+}
+
+// Another payload under a reference of the last minutes is no duplicate, although
+// the server would take it for one: it is stored, and ends like every request.
+func TestSubmitAnotherPayloadIsStored(t *testing.T) {
+	r := newRig(t)
+	p := r.newPublisher(t)
+	ask := func(amount string) publisher.Request {
+		return publisher.Request{Account: "acme", Body: json.RawMessage(`{"merchantReference":"r","amount":` + amount + `}`)}
+	}
+	want := func(amount string, sequence uint64, duplicate bool) {
+		t.Helper()
+		got, err := p.Submit(t.Context(), ask(amount))
+		if err != nil || got.Sequence != sequence || got.Duplicate != duplicate {
+			t.Errorf("%s: %d, %v, %v", amount, got.Sequence, got.Duplicate, err)
+		}
+	}
+	want("50", 1, false)
+	want("51", 2, false)
+	want("50.0", 1, true)
+	want("5.1e1", 2, true)
+	var many []uint64
+	err := p.SubmitMany(t.Context(), slices.Values([]publisher.Request{ask("52"), ask("50"), ask("52.00")}), func(s publisher.Submitted) {
+		if s.Err != nil {
+			t.Error(s.Err)
+		}
+		many = append(many, s.Sequence)
+	})
+	if err != nil || !slices.Equal(many, []uint64{3, 1, 3}) {
+		t.Errorf("%v, %v", many, err)
 	}
 }
 

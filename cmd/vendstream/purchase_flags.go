@@ -97,6 +97,10 @@ func (f *purchaseFlags) fields(flags *pflag.FlagSet, stderr io.Writer) (json.Raw
 			return nil, usage("--%s: is not valid UTF-8", name)
 		}
 	}
+	// A script whose variable is empty would buy again at every try.
+	if flags.Changed("reference") && f.purchase.MerchantReference == "" {
+		return nil, usage("--reference: is empty; leave it out for a new one")
+	}
 	if f.purchase.ProductCode == "" || f.amount == "" {
 		return nil, usage("--product-code and --amount are needed, unless --body or --file gives the whole body")
 	}

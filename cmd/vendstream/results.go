@@ -106,7 +106,7 @@ still open; 1 if nothing is known of it.`,
 				reference, account, handoff.SubmittedAt.Format(time.RFC3339), neverAnother)}
 		default:
 			return fmt.Errorf("nothing is known of merchantReference %s of account %s: "+
-				"it was never submitted, waits for the consumer still, or its result is older than retention.results", reference, account)
+				"it was never submitted, waits for the consumer or is being bought right now, or its result is older than retention.results; %s", reference, account, neverAnother)
 		}
 	})
 	return cmd

@@ -144,28 +144,5 @@ func (s *session) submit(ctx context.Context, r publisher.Request, buyer purchas
 	if err != nil {
 		return sent, "", err // Submit has read it already
 	}
-	if sent.Duplicate {
-		return sent, parsed.Digest, s.samePayload(ctx, parsed, sent, buyer)
-	}
 	return sent, parsed.Digest, nil
-}
-
-// samePayload makes sure that a request which the server took for a duplicate is
-// one. The server looks at the message id alone: another payload under a
-// reference that was used minutes ago is dropped without a trace, and so never
-// becomes the dead letter that it would be later.
-func (s *session) samePayload(ctx context.Context, ours *purchase.Request, sent publisher.Submitted, buyer purchase.Account) error {
-	first, err := s.store.Original(ctx, buyer.Name, sent.Sequence)
-	if err != nil {
-		return unreachable(fmt.Errorf("the server has this reference already, and its request could not be read to compare: %w", err))
-	}
-	if first.Body == nil {
-		return nil // no longer there
-	}
-	theirs, err := purchase.Parse(first.Body, buyer)
-	if err == nil && theirs.Digest == ours.Digest {
-		return nil
-	}
-	return fmt.Errorf("nothing was submitted: merchantReference %s was used before with another payload (request %d); a new purchase needs a new reference",
-		ours.Reference, sent.Sequence)
 }

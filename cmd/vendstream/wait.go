@@ -58,6 +58,10 @@ func (s *session) wait(ctx context.Context, limit time.Duration, sent publisher.
 				}
 				return nil
 			}
+			if !another {
+				s.log.Warn().Uint64("request", sent.Sequence).Msg("there is a result under this reference, and it is of another payload, " +
+					"or the channel_id or dedupe.digest_key configured here is not the daemons': waiting for what becomes of the request")
+			}
 			another = true
 		}
 		var dead *publisher.DeadLetter
@@ -76,7 +80,7 @@ func unknownOutcome(ctx context.Context, sent publisher.Submitted, another bool,
 	}
 	err := fmt.Errorf("stopped waiting for request %d, merchantReference %s: %w: %s", sent.Sequence, sent.Reference, cause, neverAnother)
 	if another {
-		err = fmt.Errorf("%w\nthe ledger holds a result under this reference with another digest: of another payload, or made with another dedupe.digest_key", err)
+		err = fmt.Errorf("%w\nthe ledger holds a result under this reference with another digest: of another payload, or made with another channel_id or dedupe.digest_key than is configured here", err)
 	}
 	if last != nil && !errors.Is(last, context.Cause(ctx)) && !errors.Is(last, ctx.Err()) {
 		err = fmt.Errorf("%w\nthe last look at the ledger failed: %w", err, last)

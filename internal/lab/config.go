@@ -26,8 +26,8 @@ func password(account string) string { return account + "-secret" }
 // vendorAccounts are the accounts as the vendor knows them.
 func vendorAccounts() []simulator.Account {
 	return []simulator.Account{
-		{Username: acme, Password: password(acme), MerchantName: "Acme"},
-		{Username: beta, Password: password(beta), MerchantName: "Beta", UserType: "SUB_MERCHANT"},
+		{Username: acme, Password: password(acme), MerchantName: "Acme", MerchantID: "1001"},
+		{Username: beta, Password: password(beta), MerchantName: "Beta", MerchantID: "1002", UserType: "SUB_MERCHANT"},
 	}
 }
 
