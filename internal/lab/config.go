@@ -32,8 +32,9 @@ func vendorAccounts() []simulator.Account {
 }
 
 // accountsYAML is the same for the daemons. limits gives the purchase limit of an
-// account, "" for none.
-func accountsYAML(vendorURL string, limits map[string]string) string {
+// account, "" for none. With a catalog what is not for sale is refused here, and
+// the vendor never sees it.
+func accountsYAML(vendorURL string, limits map[string]string, catalog bool) string {
 	var text strings.Builder
 	text.WriteString("accounts:\n")
 	for _, a := range vendorAccounts() {
@@ -47,8 +48,12 @@ func accountsYAML(vendorURL string, limits map[string]string) string {
 		if limit == "" {
 			limit = "{requests: 0}"
 		}
-		fmt.Fprintf(&text, "  - {name: %s, base_url: %q, username: %s, password: %s, user_type: %s, channel_id: %q, purchase_limit: %s}\n",
-			a.Username, vendorURL+basePath, a.Username, password(a.Username), userType, channel, limit)
+		merchant := ""
+		if catalog {
+			merchant = a.MerchantID
+		}
+		fmt.Fprintf(&text, "  - {name: %s, base_url: %q, username: %s, password: %s, user_type: %s, merchant_id: %q, channel_id: %q, purchase_limit: %s}\n",
+			a.Username, vendorURL+basePath, a.Username, password(a.Username), userType, merchant, channel, limit)
 	}
 	return text.String()
 }

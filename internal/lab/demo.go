@@ -139,7 +139,7 @@ func (d *demo) run(ctx context.Context, dir string) (err error) {
 	}
 	defer d.servers.Close()
 	d.config, err = loadConfig(serversYAML(d.servers, "") + demoConfig +
-		accountsYAML(d.servers.Vendor.URL(), map[string]string{beta: fmt.Sprintf("{requests: %d, per: 1s}", betaLimit)}))
+		accountsYAML(d.servers.Vendor.URL(), map[string]string{beta: fmt.Sprintf("{requests: %d, per: 1s}", betaLimit)}, false))
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func RunDev(ctx context.Context, o DevOptions) (failed error) {
 	text := "# Written by `vendlab dev` at every start.\n" +
 		serversYAML(servers, net.JoinHostPort("127.0.0.1", strconv.Itoa(o.Ports.HTTP))) +
 		"vendor: {timeout: 10s}\npoller: {schedule: [{until: 1m, every: 1s}, {every: 5s}]}\n" +
-		accountsYAML(servers.Vendor.URL(), nil)
+		accountsYAML(servers.Vendor.URL(), nil, true)
 	cfg, err := loadConfig(text)
 	if err != nil {
 		return err
@@ -96,6 +96,14 @@ func stoppedWell(ctx context.Context, err error) error {
 	return err
 }
 
+// absolute is a path that works from any folder, where it can be told.
+func absolute(path string) string {
+	if whole, err := filepath.Abs(path); err == nil {
+		return whole
+	}
+	return path
+}
+
 // help says where everything is and what to type.
 func (d Dev) help(s *Servers, data string) string {
 	daemons := "http://" + d.HTTPAddr + "/metrics, and /readyz"
@@ -121,5 +129,5 @@ In another terminal:
 A merchantReference with "sim-" in it orders a fault, such as my-1-sim-pending;
 `+"`go run ./cmd/vendlab simulator --help`"+` lists them. Ctrl-C stops.
 
-`, s.NATSURL, data, s.RedisURL, d.VendorURL, s.Vendor.URL(), daemons, acme, beta, d.ConfigFile, start, acme)
+`, s.NATSURL, data, s.RedisURL, d.VendorURL, s.Vendor.URL(), daemons, acme, beta, absolute(d.ConfigFile), start, acme)
 }
