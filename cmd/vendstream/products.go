@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/vendstream/vendstream/internal/catalog"
 	"github.com/vendstream/vendstream/internal/config"
-	"github.com/vendstream/vendstream/internal/lifecycle"
 	"github.com/vendstream/vendstream/internal/output"
 	"github.com/vendstream/vendstream/internal/vendor"
 )
@@ -161,29 +159,13 @@ func (s productShown) fields() string {
 // shop is a client of the vendor for an account that has a catalog. The caller
 // closes it.
 func (p *program) shop(name string) (*vendor.Client, error) {
-	cfg, _, err := p.load(false)
-	if err != nil {
-		return nil, err
-	}
-	if name, err = account(cfg, name); err != nil {
-		return nil, err
-	}
-	at := slices.IndexFunc(cfg.Accounts, func(a config.Account) bool { return a.Name == name })
-	if at < 0 {
-		return nil, usage("--account: account %s is not configured, and the vendor wants its credentials", name)
-	}
-	one := cfg.Accounts[at]
-	if one.MerchantID == "" {
-		return nil, usage("account %s has no merchant_id: set it to its id in the vendor's catalog", name)
-	}
-	client, err := vendor.New(vendor.Config{
-		Account: one.Name, BaseURL: one.BaseURL, Username: one.Username, Password: one.Password.Reveal(),
-		UserType: one.UserType, UserTypeID: one.UserTypeID, MerchantID: one.MerchantID, Timeout: cfg.Vendor.Timeout,
+	client, _, err := p.vendor(name, func(a config.Account) error {
+		if a.MerchantID == "" {
+			return usage("account %s has no merchant_id: set it to its id in the vendor's catalog", a.Name)
+		}
+		return nil
 	})
-	if err != nil {
-		return nil, &lifecycle.Exit{Code: lifecycle.Usage, Err: err}
-	}
-	return client, nil
+	return client, err
 }
 
 // productsOf are the products by their codes.
@@ -212,13 +194,4 @@ func fieldsOf(ctx context.Context, client *vendor.Client, category string) ([]ve
 		return nil, away(fmt.Errorf("list the fields of category %s: %w", category, err))
 	}
 	return fields, nil
-}
-
-// away gives an error the exit code of a failed connection where it says that
-// the vendor could not be reached.
-func away(err error) error {
-	if errors.Is(err, vendor.ErrAway) {
-		return &lifecycle.Exit{Code: lifecycle.NotConnected, Err: err}
-	}
-	return err
 }

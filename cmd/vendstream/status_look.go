@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/vendstream/vendstream/internal/config"
+	"github.com/vendstream/vendstream/internal/dedupe"
+	"github.com/vendstream/vendstream/internal/lifecycle"
+	"github.com/vendstream/vendstream/internal/output"
+	"github.com/vendstream/vendstream/internal/purchase"
+	"github.com/vendstream/vendstream/internal/quota"
+)
+
+const (
+	// redisPatience bounds what a look waits for Redis.
+	redisPatience = 2 * time.Second
+	// rateWindow is what the rate is counted over.
+	rateWindow = time.Minute
+)
+
+// looker looks at all accounts. It changes nothing but for the short-lived
+// consumers that it counts with.
+type looker struct {
+	*session
+	only  string                // an account, or "" for all
+	redis redis.UniversalClient // nil where no account has a limit
+	notes io.Writer             // standard error
+	noted string                // the last note, which is not repeated
+	most  uint64                // hand-offs to read of one account
+}
+
+func newLooker(s *session, only string, notes io.Writer) (*looker, error) {
+	l := &looker{session: s, only: only, notes: notes, most: pendingCap}
+	if slices.ContainsFunc(s.cfg.Accounts, func(a config.Account) bool { return a.PurchaseLimit.Requests > 0 && l.wanted(a.Name) }) {
+		client, err := dedupe.Open(s.cfg.Redis.URL.Reveal(), dedupe.WithName("vendstream-status"))
+		if err != nil {
+			return nil, &lifecycle.Exit{Code: lifecycle.Usage, Err: fmt.Errorf("redis.url: %w", err)}
+		}
+		l.redis = client
+	}
+	return l, nil
+}
+
+func (l *looker) close() {
+	if l.redis != nil {
+		_ = l.redis.Close() // nothing was written
+	}
+}
+
+func (l *looker) wanted(account string) bool { return l.only == "" || l.only == account }
+
+// note tells something on standard error, once until another note.
+func (l *looker) note(text string) {
+	if text != l.noted && text != "" {
+		fmt.Fprintln(l.notes, output.Printable(text))
+	}
+	l.noted = text
+}
+
+// look looks at each account once.
+func (l *looker) look(ctx context.Context) ([]*statusRow, error) {
+	requests, err := l.stream(ctx, l.subjects.RequestsStream())
+	if err != nil {
+		return nil, err
+	}
+	pending, err := l.stream(ctx, l.subjects.PendingStream())
+	if err != nil {
+		return nil, err
+	}
+	results, err := l.stream(ctx, l.subjects.ResultsStream())
+	if err != nil {
+		return nil, err
+	}
+	takers, err := l.consumers(ctx, requests, l.subjects.Requests)
+	if err != nil {
+		return nil, err
+	}
+	askers, err := l.consumers(ctx, pending, l.subjects.AllPending)
+	if err != nil {
+		return nil, err
+	}
+	// The server's, so that this machine's clock does not matter.
+	now := results.CachedInfo().TimeStamp
+	var rows []*statusRow
+	for _, account := range l.accounts(takers) {
+		r := &statusRow{Account: account, Time: now.UTC().Truncate(time.Second)}
+		if info := takers[account]; info != nil {
+			r.Backlog, r.InFlight = unsettled(info), uint64(max(0, info.NumAckPending))
+			r.signs = signsOf(info, now)
+		} else if r.Backlog, err = l.count(ctx, requests, l.subjects.Requests(account), time.Time{}); err != nil {
+			return nil, err // nobody has settled one of them
+		}
+		if r.Pending, err = l.pending(ctx, pending, askers[account], account, now); err != nil {
+			return nil, err
+		}
+		if r.Rate, err = l.count(ctx, results, l.subjects.AllResults(account), now.Add(-rateWindow)); err != nil {
+			return nil, err
+		}
+		rows = append(rows, r)
+	}
+	l.limits(ctx, rows)
+	for _, r := range rows {
+		r.HeldBy = heldBy(r)
+		r.DoneIn = doneIn(r)
+	}
+	return rows, nil
+}
+
+// accounts are those to look at: the configured ones as the configuration has
+// them, then others that have a consumer, by name.
+func (l *looker) accounts(takers map[string]*jetstream.ConsumerInfo) []string {
+	var configured, others []string
+	for _, a := range l.cfg.Accounts {
+		configured = append(configured, a.Name)
+	}
+	for name := range takers {
+		if !slices.Contains(configured, name) {
+			others = append(others, name)
+		}
+	}
+	slices.Sort(others)
+	return slices.DeleteFunc(append(configured, others...), func(name string) bool { return !l.wanted(name) })
+}
+
+// consumers are the accounts' own of a stream: named after them, with the
+// subject that is theirs.
+func (l *looker) consumers(ctx context.Context, stream jetstream.Stream, subject func(account string) string) (map[string]*jetstream.ConsumerInfo, error) {
+	all := map[string]*jetstream.ConsumerInfo{}
+	list := stream.ListConsumers(ctx)
+	for info := range list.Info() {
+		name := info.Config.Durable
+		if purchase.ValidAccount(name) && info.Config.FilterSubject == subject(name) {
+			all[name] = info
+		}
+	}
+	if err := list.Err(); err != nil {
+		return nil, unreachable(fmt.Errorf("list the consumers of %s: %w", stream.CachedInfo().Config.Name, err))
+	}
+	return all, nil
+}
+
+func unsettled(info *jetstream.ConsumerInfo) uint64 {
+	return info.NumPending + uint64(max(0, info.NumAckPending))
+}
+
+func signsOf(info *jetstream.ConsumerInfo, now time.Time) signs {
+	s := signs{setUp: true, waiting: info.NumWaiting, since: quiet + 1}
+	for _, at := range []*time.Time{info.Delivered.Last, info.AckFloor.Last} {
+		if at != nil {
+			s.since = min(s.since, now.Sub(*at))
+		}
+	}
+	return s
+}
+
+// count is how many messages a subject has since a time, or all with the zero
+// time. A new consumer is told how many it would get; it is deleted at once, and
+// not one of them is read.
+func (l *looker) count(ctx context.Context, stream jetstream.Stream, subject string, since time.Time) (uint64, error) {
+	c := jetstream.ConsumerConfig{
+		FilterSubject: subject, AckPolicy: jetstream.AckNonePolicy, HeadersOnly: true,
+		MemoryStorage: true, Replicas: 1,
+		InactiveThreshold: 10 * time.Second, // where it could not be deleted
+	}
+	if !since.IsZero() {
+		c.DeliverPolicy, c.OptStartTime = jetstream.DeliverByStartTimePolicy, &since
+	}
+	name := stream.CachedInfo().Config.Name
+	consumer, err := stream.CreateConsumer(ctx, c)
+	if err != nil {
+		return 0, unreachable(fmt.Errorf("count the messages of %s: %w", name, err))
+	}
+	info := consumer.CachedInfo()
+	_ = stream.DeleteConsumer(ctx, info.Name) // or it goes by itself
+	return info.NumPending, nil
+}
+
+// limits reads what is used of the accounts' limits. Without Redis they have no
+// such numbers, which is noted.
+func (l *looker) limits(ctx context.Context, rows []*statusRow) {
+	ctx, cancel := context.WithTimeout(ctx, redisPatience)
+	defer cancel()
+	note := ""
+	for _, r := range rows {
+		at := slices.IndexFunc(l.cfg.Accounts, func(a config.Account) bool { return a.Name == r.Account })
+		if at < 0 || l.cfg.Accounts[at].PurchaseLimit.Requests <= 0 {
+			continue
+		}
+		limit := l.cfg.Accounts[at].PurchaseLimit
+		r.Limit = &statusLimit{Requests: limit.Requests, Per: limit.Per.Seconds(), per: limit.Per}
+		if note != "" {
+			continue // it would only wait again
+		}
+		limiter := quota.New(l.redis, l.cfg.Subjects.Prefix, r.Account, quota.Limit{Requests: limit.Requests, Per: limit.Per})
+		used, paused, err := limiter.Used(ctx)
+		if err != nil {
+			note = fmt.Sprintf("what is used of the limits is not known: Redis at %s could not be asked: %v", l.cfg.Redis.URL, err)
+			continue
+		}
+		share := float64(used) / float64(limit.Requests)
+		r.Used, r.Share, r.paused = &used, &share, paused
+	}
+	l.note(note)
+}
