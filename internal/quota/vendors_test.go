@@ -129,6 +129,59 @@ func TestTenAMinuteIsNeverRefused(t *testing.T) {
 	}
 }
 
+// Three consumers that take whatever there is, as long as there is a backlog, and
+// a poller that wants one permit at a time: none of their calls is refused in ten
+// minutes, and the poller has its turn. Consumers come a little late, as they do
+// in package consumer, and the poller in time.
+func TestThePollerHasItsTurn(t *testing.T) {
+	const step, late = 10 * time.Millisecond, 10 * time.Millisecond
+	w := newWorld(t)
+	seen := vendors(tenAMinute, 13*time.Second)
+	limiters := make([]*Limiter, 4) // the last one is the poller's
+	asks := make([]time.Time, len(limiters))
+	for i := range limiters {
+		limiters[i] = w.limiter(tenAMinute)
+	}
+	calls := make([]int, len(limiters))
+	for end := w.now.Add(10 * time.Minute); w.now.Before(end); w.pass(step) {
+		for i, l := range limiters {
+			if w.now.Before(asks[i]) {
+				continue
+			}
+			poller := i == len(limiters)-1
+			most := 64
+			if poller {
+				most = 1
+			}
+			p, wait := take(t, l, most)
+			if wait > 0 {
+				asks[i] = w.now.Add(wait)
+				if !poller {
+					asks[i] = w.now.Add(min(wait, time.Second) + late)
+				}
+			}
+			for p.Use() {
+				calls[i]++
+				for name, v := range seen {
+					if !v.allow(w.now) {
+						t.Fatalf("%s: a call was refused after %v", name, calls)
+					}
+				}
+			}
+			if poller && wait == 0 {
+				asks[i] = w.now.Add(5 * time.Second) // the next purchase that it is to post
+			}
+		}
+	}
+	total := 0
+	for _, n := range calls {
+		total += n
+	}
+	if total < 95 || calls[len(calls)-1] < 9 {
+		t.Errorf("calls %v, the poller's are the last: want 95 of 100 together, and one of the poller in each window", calls)
+	}
+}
+
 func TestTwentyASecondIsNeverRefused(t *testing.T) {
 	limit := Limit{Requests: 20, Per: time.Second}
 	random := rand.New(rand.NewPCG(1, 2))
