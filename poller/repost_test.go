@@ -109,7 +109,7 @@ func TestOnlyOnePosts(t *testing.T) {
 			if len(w.bodies) != 0 || m.acked || m.again[1] != 5*time.Second {
 				t.Errorf("%s: %d posts, again after %v", who, len(w.bodies), m.again)
 			}
-			w.pass(time.Minute)
+			w.pass(2 * time.Minute) // past the lease, and past the poll after it
 			stop()
 			if len(w.bodies) != 1 || !m.acked {
 				t.Errorf("%s: %d posts after its hold ended", who, len(w.bodies))
