@@ -246,8 +246,15 @@ func (s *stack) entry(account, ref string) simulator.Entry {
 // contract against what there is.
 func (s *stack) settled() {
 	s.t.Helper()
-	eventually(s.t, "all requests and hand-offs are done with", func() error {
-		for _, name := range []string{s.subjects.RequestsStream(), s.subjects.PendingStream()} {
+	s.drained(s.subjects.RequestsStream(), s.subjects.PendingStream())
+	s.audit()
+}
+
+// drained waits until all messages of these streams are acknowledged.
+func (s *stack) drained(streams ...string) {
+	s.t.Helper()
+	eventually(s.t, "all messages are acknowledged", func() error {
+		for _, name := range streams {
 			for _, account := range []string{"acme", "beta"} {
 				c, err := s.js.Consumer(s.t.Context(), name, account)
 				if err != nil {
@@ -260,7 +267,6 @@ func (s *stack) settled() {
 		}
 		return nil
 	})
-	s.audit()
 }
 
 // audit checks every request on the stream against its one end.
