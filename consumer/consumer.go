@@ -9,6 +9,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"github.com/vendstream/vendstream/internal/gate"
+	"github.com/vendstream/vendstream/internal/pause"
 	"github.com/vendstream/vendstream/internal/purchase"
 	"github.com/vendstream/vendstream/internal/worker"
 )
@@ -37,17 +38,20 @@ type Config struct {
 	// have become dead letters while the account was unknown.
 	Since time.Time
 
-	Source   worker.Source
-	Vendor   Vendor
-	Gate     *gate.Gate
-	Claims   Claimer
-	Leases   Leaser
-	Records  Recorder
-	Ledger   Ledger
-	Writer   Writer
-	Dead     Undertaker
-	Limiter  Limiter     // nil: no limit
-	Catalog  Catalog     // nil: none
+	Source  worker.Source
+	Vendor  Vendor
+	Gate    *gate.Gate
+	Claims  Claimer
+	Leases  Leaser
+	Records Recorder
+	Ledger  Ledger
+	Writer  Writer
+	Dead    Undertaker
+	Limiter Limiter // nil: no limit
+	Catalog Catalog // nil: none
+	// Hold pauses the account for all its processes. Nil: a purchase that meets
+	// insufficient balance fails.
+	Hold     func(pause.Cause)
 	Observer Observer    // nil: nobody
 	Report   func(error) // errors that end no purchase; nil: nobody
 }

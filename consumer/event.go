@@ -21,6 +21,9 @@ const (
 	EventBuried EventKind = "buried"
 	// EventPutBack: the message comes again later; Err says why.
 	EventPutBack EventKind = "put_back"
+	// EventHeld: the vendor refused the account and not the purchase, which waits
+	// for the account's pause to end; Outcome and Message say how.
+	EventHeld EventKind = "held"
 	// EventRetried: the vendor is called again for the same purchase.
 	EventRetried EventKind = "retried"
 	// EventContradiction: the ledger holds another end for this very purchase.
@@ -43,7 +46,10 @@ type Event struct {
 	Reason   purchase.Reason
 	Result   *purchase.Result
 	Elapsed  time.Duration // since the request was published
-	Err      error
+	// Message is the vendor's, with EventHeld. It may hold a balance: it is for
+	// operators.
+	Message string
+	Err     error
 }
 
 // Observer is told of events, by many goroutines at once. It must not block.

@@ -33,6 +33,8 @@ type job struct {
 
 	// acted: a call of this or an earlier handling may have reached the vendor.
 	acted bool
+	// actedBefore is acted as this handling found it.
+	actedBefore bool
 	// answered: the vendor gave a non-terminal answer; no further call is made.
 	answered bool
 	attempts int
@@ -171,6 +173,7 @@ func (j *job) held(work, stop context.Context) worker.Disposition {
 	// Before anything can go wrong: a release hands on what is known of calls.
 	j.attempts = j.answer.Attempts
 	j.acted = j.mayHaveActed()
+	j.actedBefore = j.acted
 	end, found, err := j.adopt(work)
 	if err != nil {
 		return j.putBackHeld(work, awayRetry, err)

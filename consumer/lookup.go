@@ -47,7 +47,7 @@ func (j *job) look(work, stop context.Context, kind purchase.LookupKind) (end wo
 			return o
 		})
 		if !called {
-			if c.Gate.Pause() > 0 {
+			if c.Gate.Closed() {
 				continue
 			}
 			return j.putBackHeld(work, awayRetry, errVendorAway), true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/vendstream/vendstream/internal/pause"
 	"github.com/vendstream/vendstream/internal/purchase"
 	"github.com/vendstream/vendstream/internal/worker"
 )
@@ -21,6 +22,7 @@ var (
 	errSlow         = errors.New("consumer: NATS or Redis answers too slowly for a safe call")
 	errStopping     = errors.New("consumer: stopping")
 	errVendorAway   = errors.New("consumer: the vendor is away")
+	errPaused       = errors.New("consumer: the account is paused")
 	errUnauthorized = errors.New("consumer: the vendor refuses the account's credentials")
 )
 
@@ -42,6 +44,9 @@ func (j *job) purchase(work, stop context.Context) worker.Disposition {
 		if !c.Gate.Wait(stop) {
 			return j.putBackHeld(work, 0, errStopping)
 		}
+		if j.delivery.Count > 1 && c.Gate.FreshOnly() {
+			return j.putBackHeld(work, pause.Delay(1), errPaused)
+		}
 		if err := j.permitted(stop); errors.Is(err, errStopping) {
 			return j.putBackHeld(work, 0, err)
 		} else if err != nil {
@@ -61,11 +66,11 @@ func (j *job) purchase(work, stop context.Context) worker.Disposition {
 		if c.Limiter != nil && !j.permit.Use() {
 			continue // the permit's time was over
 		}
-		outcome, called := c.Gate.Call(func() purchase.Outcome {
+		outcome, called := c.Gate.Purchase(func() purchase.Outcome {
 			return c.Vendor.Purchase(work, j.request.Reference, j.request.VendorBody())
 		})
 		if !called {
-			if c.Gate.Pause() > 0 {
+			if c.Gate.Closed() {
 				continue // refused in the meantime, by another purchase's call
 			}
 			return j.putBackHeld(work, awayRetry, errVendorAway)
@@ -74,6 +79,9 @@ func (j *job) purchase(work, stop context.Context) worker.Disposition {
 			if err := c.Limiter.Penalize(work, c.Gate.Pause()); err != nil {
 				c.Report(err)
 			}
+		}
+		if end, held := j.onHold(work, outcome); held {
+			return end
 		}
 		next := decide(outcome.Kind, tries, c.Attempts, j.acted)
 		if outcome.Kind.MayHaveActed() {

@@ -15,6 +15,9 @@ const (
 	EventPolled EventKind = "polled"
 	// EventReposted: the purchase was posted again; Outcome says what came of it.
 	EventReposted EventKind = "reposted"
+	// EventHeld: posted again, it met insufficient balance, and waits for the
+	// account's pause to end; Message says how.
+	EventHeld EventKind = "held"
 	// EventSettled: this process stored the result.
 	EventSettled EventKind = "settled"
 	// EventEscalated: the purchase is open for too long; told once by each
@@ -41,7 +44,10 @@ type Event struct {
 	Result   *purchase.Result
 	Age      time.Duration // since the purchase was submitted
 	Elapsed  time.Duration // since the request was published
-	Err      error
+	// Message is the vendor's, with EventHeld. It may hold a balance: it is for
+	// operators.
+	Message string
+	Err     error
 }
 
 // Observer is told of events, by many goroutines at once. It must not block.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vendstream/vendstream/internal/dedupe"
 	"github.com/vendstream/vendstream/internal/gate"
+	"github.com/vendstream/vendstream/internal/pause"
 	"github.com/vendstream/vendstream/internal/worker"
 )
 
@@ -33,14 +34,17 @@ type Config struct {
 	KeepAlive time.Duration
 	Grace     time.Duration
 
-	Source   worker.Source
-	Vendor   Vendor
-	Gate     *gate.Gate
-	Records  Records
-	Ledger   Ledger
-	Writer   Writer
-	Dead     Undertaker
-	Limiter  Limiter     // nil: no limit
+	Source  worker.Source
+	Vendor  Vendor
+	Gate    *gate.Gate
+	Records Records
+	Ledger  Ledger
+	Writer  Writer
+	Dead    Undertaker
+	Limiter Limiter // nil: no limit
+	// Hold pauses the account for all its processes. Nil: a purchase that meets
+	// insufficient balance fails.
+	Hold     func(pause.Cause)
 	Observer Observer    // nil: nobody
 	Report   func(error) // errors that end no purchase; nil: nobody
 }
@@ -70,7 +74,8 @@ type Poller struct {
 // memory is what is not worth a message of its own.
 type memory struct {
 	escalated bool
-	attempts  int // purchase calls beyond those in the hand-off
+	attempts  int  // purchase calls beyond those in the hand-off
+	held      bool // posted again, it met insufficient balance
 }
 
 // New makes a poller. It does nothing until Run.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/vendstream/vendstream/internal/dedupe"
+	"github.com/vendstream/vendstream/internal/pause"
 	"github.com/vendstream/vendstream/internal/purchase"
 	"github.com/vendstream/vendstream/internal/worker"
 )
@@ -28,6 +29,13 @@ func (j *job) repost(work, stop context.Context) worker.Disposition {
 	if err != nil {
 		return j.notPosted(err)
 	}
+	if j.holdsBalance(outcome) {
+		j.p.config.Hold(pause.Balance)
+		j.memory.held = true
+		j.p.remember(j.delivery.Sequence, j.memory)
+		j.observe(Event{Kind: EventHeld, Outcome: outcome.Kind, Message: outcome.Message})
+		return j.later()
+	}
 	switch outcome.Kind {
 	case purchase.Completed, purchase.Failed:
 		return j.settle(work, outcome, purchase.SourcePurchase)
@@ -39,6 +47,14 @@ func (j *job) repost(work, stop context.Context) worker.Disposition {
 		}
 	}
 	return j.later()
+}
+
+// holdsBalance reports whether the account is to be paused for the outcome, and
+// the purchase to be posted again after that.
+func (j *job) holdsBalance(o purchase.Outcome) bool {
+	c := j.p.config
+	return c.Hold != nil && o.Kind == purchase.Failed && o.Class == purchase.ClassBalance &&
+		c.Gate.Shared().HoldsBalance(j.memory.held, j.handoff.RequestedAt)
 }
 
 // notPosted ends a look after which no call was made.
@@ -78,6 +94,9 @@ func (j *job) superseded(work context.Context) (end worker.Disposition, over boo
 // it. The error says why no call was made.
 func (j *job) post(work, stop context.Context) (purchase.Outcome, error) {
 	c := j.p.config
+	if c.Gate.Closed() {
+		return purchase.Outcome{}, errNotCalled
+	}
 	if !j.p.beginPost(j.key()) {
 		return purchase.Outcome{}, errHeld
 	}
@@ -113,7 +132,7 @@ func (j *job) post(work, stop context.Context) (purchase.Outcome, error) {
 	if stop.Err() != nil {
 		return purchase.Outcome{}, errStopping
 	}
-	outcome, called := c.Gate.Call(func() purchase.Outcome {
+	outcome, called := c.Gate.Purchase(func() purchase.Outcome {
 		return c.Vendor.Purchase(work, j.handoff.MerchantReference, j.request.VendorBody())
 	})
 	if !called {

@@ -40,6 +40,9 @@ func (s Subjects) ResultsStream() string { return s.stream("RESULTS") }
 // DeadStream holds messages that can have no result.
 func (s Subjects) DeadStream() string { return s.stream("DEAD") }
 
+// AccountsBucket is the key-value bucket with the accounts' pauses.
+func (s Subjects) AccountsBucket() string { return s.stream("ACCOUNTS") }
+
 // Requests is the subject to publish an account's purchase requests on.
 func (s Subjects) Requests(account string) string {
 	return s.prefix() + ".requests." + account

@@ -11,6 +11,7 @@ import (
 
 	"github.com/vendstream/vendstream/internal/lifecycle"
 	"github.com/vendstream/vendstream/internal/output"
+	"github.com/vendstream/vendstream/internal/pause"
 	"github.com/vendstream/vendstream/internal/worker"
 )
 
@@ -26,6 +27,7 @@ type statusRow struct {
 	Used     *int          `json:"used"`
 	Share    *float64      `json:"share"` // of the limit that is used
 	HeldBy   string        `json:"heldBy"`
+	Pause    pause.Cause   `json:"pause,omitempty"` // of the account
 	DoneIn   *float64      `json:"doneInSeconds"`
 	Time     time.Time     `json:"time"`
 

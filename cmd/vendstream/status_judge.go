@@ -3,6 +3,8 @@ package main
 import (
 	"math"
 	"time"
+
+	"github.com/vendstream/vendstream/internal/pause"
 )
 
 // quiet is how long a consumer may show no sign of work before it counts as not
@@ -17,7 +19,8 @@ const (
 	heldNotSetUp  = "no consumer is set up"
 	heldNoWorker  = "no consumer is working"
 	heldAtVendor  = "waiting at the vendor"
-	limitShare    = 0.95 // from here on the limit is what holds a backlog up: the rest is on its way
+	heldPaused    = "paused: " // and the cause
+	limitShare    = 0.95       // from here on the limit is what holds a backlog up: the rest is on its way
 	secondsMinute = 60
 )
 
@@ -35,6 +38,8 @@ func heldBy(r *statusRow) string {
 		return heldNothing
 	case !r.signs.setUp:
 		return heldNotSetUp
+	case r.Pause != pause.None:
+		return heldPaused + string(r.Pause)
 	case r.Backlog == 0:
 		return heldAtVendor // the poller's: no consumer is needed
 	case r.paused > 0:
@@ -59,7 +64,7 @@ func doneIn(r *statusRow) *float64 {
 	case r.Backlog == 0:
 	case byLimit:
 		s = float64(r.Backlog)/float64(r.Limit.Requests)*r.Limit.Per + r.paused.Seconds()
-	case r.HeldBy == heldNoWorker || r.HeldBy == heldNotSetUp || r.Rate == 0:
+	case r.Pause != pause.None || r.HeldBy == heldNoWorker || r.HeldBy == heldNotSetUp || r.Rate == 0:
 		return nil
 	default:
 		s = float64(r.Backlog) / float64(r.Rate) * secondsMinute

@@ -105,6 +105,9 @@ func (l *looker) look(ctx context.Context) ([]*statusRow, error) {
 		}
 		rows = append(rows, r)
 	}
+	if err := l.pauses(ctx, rows); err != nil {
+		return nil, err
+	}
 	l.limits(ctx, rows)
 	for _, r := range rows {
 		r.HeldBy = heldBy(r)
@@ -180,6 +183,18 @@ func (l *looker) count(ctx context.Context, stream jetstream.Stream, subject str
 	info := consumer.CachedInfo()
 	_ = stream.DeleteConsumer(ctx, info.Name) // or it goes by itself
 	return info.NumPending, nil
+}
+
+// pauses reads which accounts are paused.
+func (l *looker) pauses(ctx context.Context, rows []*statusRow) error {
+	records, err := l.records(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		r.Pause = records[r.Account].Cause
+	}
+	return nil
 }
 
 // limits reads what is used of the accounts' limits. Without Redis they have no

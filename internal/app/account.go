@@ -12,6 +12,7 @@ import (
 	"github.com/vendstream/vendstream/internal/config"
 	"github.com/vendstream/vendstream/internal/gate"
 	"github.com/vendstream/vendstream/internal/lifecycle"
+	"github.com/vendstream/vendstream/internal/pause"
 	"github.com/vendstream/vendstream/internal/purchase"
 	"github.com/vendstream/vendstream/internal/quota"
 	"github.com/vendstream/vendstream/internal/telemetry"
@@ -49,6 +50,11 @@ func (a *app) newAccount(ctx context.Context, one config.Account, owner string, 
 		return nil, &lifecycle.Exit{Code: lifecycle.Usage, Err: err}
 	}
 	acc := &account{name: one.Name, vendor: client, gates: map[string]*gate.Gate{}}
+	shared := a.board.Switch(one.Name)
+	var hold func(pause.Cause)
+	if one.OnInsufficientBalance == config.HoldBalance {
+		hold = shared.Trip
+	}
 	limiter := a.limiter(one)
 	if roles.Consumer && one.MerchantID != "" {
 		acc.catalog = catalog.New(catalog.Config{
@@ -81,7 +87,8 @@ func (a *app) newAccount(ctx context.Context, one config.Account, owner string, 
 			Since:     source.Created(),
 			Source:    source,
 			Vendor:    client,
-			Gate:      acc.gate(a, "consumer"),
+			Gate:      acc.gate(a, "consumer", shared),
+			Hold:      hold,
 			Claims:    a.claims,
 			Leases:    a.claims,
 			Records:   a.claims,
@@ -118,7 +125,8 @@ func (a *app) newAccount(ctx context.Context, one config.Account, owner string, 
 			Grace:         a.cfg.Vendor.Timeout + stopMargin,
 			Source:        source,
 			Vendor:        client,
-			Gate:          acc.gate(a, "poller"),
+			Gate:          acc.gate(a, "poller", shared),
+			Hold:          hold,
 			Records:       a.claims,
 			Ledger:        a.store,
 			Writer:        a.store,
@@ -145,7 +153,7 @@ func (a *app) limiter(one config.Account) *quota.Limiter {
 
 // gate makes the gate of one of the account's pools. A vendor that is away is
 // probed after eight of the first backoff's waits, 8 s by default.
-func (acc *account) gate(a *app, component string) *gate.Gate {
+func (acc *account) gate(a *app, component string, shared *pause.Switch) *gate.Gate {
 	states := map[string]float64{
 		"closed": telemetry.BreakerClosed, "half-open": telemetry.BreakerHalfOpen, "open": telemetry.BreakerOpen,
 	}
@@ -156,6 +164,8 @@ func (acc *account) gate(a *app, component string) *gate.Gate {
 	g := gate.New(gate.Config{
 		BackOff: unending.NewBackOff,
 		Probe:   min(a.cfg.Retry.Max, 8*a.cfg.Retry.Base),
+		Shared:  shared,
+		Polls:   component == "poller",
 		Changed: func(state string) {
 			metric.Set(states[state])
 			a.log.Warn().Str("account", acc.name).Str("component", component).Str("state", state).Msg("breaker of the vendor changed")

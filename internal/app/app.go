@@ -21,6 +21,7 @@ import (
 	"github.com/vendstream/vendstream/internal/config"
 	"github.com/vendstream/vendstream/internal/dedupe"
 	"github.com/vendstream/vendstream/internal/lifecycle"
+	"github.com/vendstream/vendstream/internal/pause"
 	"github.com/vendstream/vendstream/internal/telemetry"
 	"github.com/vendstream/vendstream/internal/vendor"
 	"github.com/vendstream/vendstream/publisher"
@@ -210,6 +211,7 @@ type app struct {
 	claims   *dedupe.Store
 	metrics  *telemetry.Metrics
 	strays   *consumer.Strays
+	board    *pause.Board
 	accounts []*account
 }
 
@@ -222,6 +224,10 @@ func newApp(ctx context.Context, cfg *config.Config, opt Options, c *Connections
 	a.store.Failed = func(stream string) { a.metrics.PublishErrors.WithLabelValues(stream).Inc() }
 	a.claims = dedupe.New(c.Redis, dedupe.Config{Prefix: cfg.Subjects.Prefix, Lease: cfg.Dedupe.Lease, TTL: cfg.Dedupe.TTL})
 	if err := a.check(ctx); err != nil {
+		return nil, err
+	}
+	a.board = pause.NewBoard(broker.NewPauses(c.JetStream, a.topology.Subjects.AccountsBucket()), a.report("pauses", ""))
+	if err := a.board.Load(ctx, a.topology.Accounts); err != nil {
 		return nil, err
 	}
 	owner := uuid.NewString()
@@ -275,7 +281,7 @@ func (a *app) check(ctx context.Context) error {
 
 // work is every pool of every account: they are stopped first.
 func (a *app) work() lifecycle.Stage {
-	var stage lifecycle.Stage
+	stage := lifecycle.Stage{{Name: "pauses", Run: a.board.Run}}
 	if a.strays != nil {
 		stage = append(stage, lifecycle.Component{Name: "unknown accounts", Run: a.strays.Run})
 	}

@@ -45,6 +45,8 @@ func (o observer) Observe(e consumer.Event) {
 			m.Conflicts.WithLabelValues(o.account).Inc()
 		}
 		log(o.app.log.Warn().Str("reason", string(e.Reason)), "request made a dead letter")
+	case consumer.EventHeld:
+		o.app.countBalance(o.account, e.Message)
 	case consumer.EventRetried:
 		log(o.app.log.Debug().Stringer("outcome", e.Outcome), "vendor called again")
 	case consumer.EventPutBack:
@@ -77,6 +79,8 @@ func (o pollObserver) Observe(e poller.Event) {
 	case poller.EventSettled:
 		o.app.countResult(o.account, e.Result, e.Elapsed.Seconds())
 		log(o.app.log.Debug().Str("status", string(e.Result.Status)), "purchase settled by polling")
+	case poller.EventHeld:
+		o.app.countBalance(o.account, e.Message)
 	case poller.EventEscalated:
 		m.EscalatedTotal.WithLabelValues(o.account).Inc()
 		log(o.app.log.Error().Str("state", string(e.State)).Stringer("last", e.Outcome), "purchase is open for too long: ask the vendor; it is polled on")
@@ -101,6 +105,14 @@ func (a *app) countResult(account string, r *purchase.Result, seconds float64) {
 	a.metrics.PurchaseTime.WithLabelValues(account, string(r.Status)).Observe(seconds)
 	if r.Failure != nil && r.Failure.Class == purchase.ClassBalance {
 		a.log.Error().Str("account", account).Msg("the vendor reports insufficient balance: the float is empty")
+		a.countBalance(account, r.ResponseMessage)
+	}
+}
+
+// countBalance shows the balance that the vendor's message states, if it does.
+func (a *app) countBalance(account, message string) {
+	if balance, stated := vendor.AvailableBalance(message); stated {
+		a.metrics.Balance.WithLabelValues(account).Set(balance)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/vendstream/vendstream/internal/pause"
 	"github.com/vendstream/vendstream/internal/worker"
 )
 
@@ -15,7 +16,10 @@ import (
 const statisticsInterval = 5 * time.Second
 
 // pauses are the reasons of gate.Gate.Reason.
-var pauses = []string{"limited", "unauthorized", "vendor away"}
+var pauses = []string{
+	"limited", "vendor away",
+	string(pause.Operator), string(pause.Unauthorized), string(pause.Forbidden), string(pause.Balance),
+}
 
 // statistics reads the gauges until ctx ends. Errors are of servers that are
 // away, which the readiness probe tells.

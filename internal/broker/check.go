@@ -111,6 +111,16 @@ func compareConsumer(stream string, have, want jetstream.ConsumerConfig) []Diffe
 	return c.found
 }
 
+// compareBucket tells how the stream of a key-value bucket differs from the
+// bucket's declaration.
+func compareBucket(object string, have jetstream.StreamConfig, want jetstream.KeyValueConfig) []Difference {
+	c := &comparison{object: object}
+	compare(c, "ttl", have.MaxAge, 0, "a pause would end by itself")
+	compare(c, "storage", have.Storage, want.Storage, "")
+	compare(c, "replicas", have.Replicas, want.Replicas, "")
+	return c.found
+}
+
 func join(subjects []string) string {
 	sorted := slices.Sorted(slices.Values(subjects))
 	return strings.Join(sorted, ", ")

@@ -108,6 +108,11 @@ func plan(ctx context.Context, js jetstream.JetStream, t Topology) ([]step, erro
 		}
 		steps = append(steps, s)
 	}
+	bucket, err := planBucket(ctx, js, t.Bucket())
+	if err != nil {
+		return nil, err
+	}
+	steps = append(steps, bucket)
 	for _, c := range t.Consumers() {
 		s := step{}
 		s.Object, s.Verb = "consumer "+c.Stream+"/"+c.Config.Durable, "keep"
@@ -135,6 +140,34 @@ func plan(ctx context.Context, js jetstream.JetStream, t Topology) ([]step, erro
 		steps = append(steps, s)
 	}
 	return steps, nil
+}
+
+func planBucket(ctx context.Context, js jetstream.JetStream, want jetstream.KeyValueConfig) (step, error) {
+	s := step{}
+	s.Object, s.Verb = "bucket "+want.Bucket, "keep"
+	have, err := js.Stream(ctx, "KV_"+want.Bucket)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		s.Verb = "create"
+		s.apply = func(ctx context.Context, js jetstream.JetStream) error {
+			_, err := js.CreateKeyValue(ctx, want)
+			if errors.Is(err, jetstream.ErrBucketExists) {
+				err = nil // another process made it in the meantime
+			}
+			return wrap(err, "create", s.Object)
+		}
+	case err != nil:
+		return step{}, wrap(err, "read", s.Object)
+	default:
+		if s.Differences = compareBucket(s.Object, have.CachedInfo().Config, want); len(s.Differences) > 0 {
+			s.Verb = "update"
+			s.apply = func(ctx context.Context, js jetstream.JetStream) error {
+				_, err := js.UpdateKeyValue(ctx, want)
+				return wrap(err, "update", s.Object)
+			}
+		}
+	}
+	return s, nil
 }
 
 func createConsumer(ctx context.Context, js jetstream.JetStream, c ConsumerOf) error {

@@ -21,16 +21,16 @@ func verbs(actions []broker.Action) map[string]int {
 func TestProvisionMakesAllAndThenKeepsIt(t *testing.T) {
 	r := newRig(t)
 	plan, err := broker.Provision(t.Context(), r.js, declared, true)
-	if err != nil || verbs(plan)["create"] != 8 || len(plan) != 8 {
+	if err != nil || verbs(plan)["create"] != 9 || len(plan) != 9 {
 		t.Fatalf("%+v, %v", plan, err)
 	}
 	if info, err := r.js.AccountInfo(t.Context()); err != nil || info.Streams != 0 {
 		t.Fatalf("a dry run made %d streams, %v", info.Streams, err)
 	}
-	if done, err := broker.Provision(t.Context(), r.js, declared, false); err != nil || verbs(done)["create"] != 8 {
+	if done, err := broker.Provision(t.Context(), r.js, declared, false); err != nil || verbs(done)["create"] != 9 {
 		t.Fatalf("%+v, %v", done, err)
 	}
-	if again, err := broker.Provision(t.Context(), r.js, declared, false); err != nil || verbs(again)["keep"] != 8 {
+	if again, err := broker.Provision(t.Context(), r.js, declared, false); err != nil || verbs(again)["keep"] != 9 {
 		t.Fatalf("%+v, %v", again, err)
 	}
 	if found, err := broker.Ensure(t.Context(), r.js, declared); err != nil || len(found) > 0 {
@@ -52,7 +52,7 @@ func TestProvisionMendsAndKeepsTheOperators(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan, err := broker.Provision(t.Context(), r.js, declared, true)
-	if err != nil || verbs(plan)["update"] != 2 || verbs(plan)["keep"] != 6 {
+	if err != nil || verbs(plan)["update"] != 2 || verbs(plan)["keep"] != 7 {
 		t.Fatalf("%+v, %v", plan, err)
 	}
 	if got := r.stream(t, results); !got.AllowRollup || got.MaxAge != time.Hour {
@@ -73,7 +73,7 @@ func TestProvisionMendsAndKeepsTheOperators(t *testing.T) {
 	if got := r.consumer(t, requests, "acme"); got.MaxDeliver != -1 || got.AckWait != time.Minute || len(got.BackOff) != 0 || got.MaxAckPending != -1 {
 		t.Errorf("%+v", got)
 	}
-	if again, err := broker.Provision(t.Context(), r.js, declared, false); err != nil || verbs(again)["keep"] != 8 {
+	if again, err := broker.Provision(t.Context(), r.js, declared, false); err != nil || verbs(again)["keep"] != 9 {
 		t.Fatalf("%+v, %v", again, err)
 	}
 }

@@ -81,6 +81,18 @@ type ConsumerOf struct {
 	Config jetstream.ConsumerConfig
 }
 
+// Bucket declares the key-value bucket with the accounts' pauses. Its history is
+// for operators.
+func (t Topology) Bucket() jetstream.KeyValueConfig {
+	return jetstream.KeyValueConfig{
+		Bucket:      t.Subjects.AccountsBucket(),
+		Description: "Which accounts are paused, by whom and why",
+		History:     10,
+		Storage:     jetstream.FileStorage,
+		Replicas:    max(1, t.Replicas),
+	}
+}
+
 // Consumers declares, for each account, the consumer of its requests and of its
 // hand-offs. Both are named after the account.
 func (t Topology) Consumers() []ConsumerOf {

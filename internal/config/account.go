@@ -75,6 +75,11 @@ var accountFields = []field[Account]{
 			return ""
 		},
 	},
+	{
+		key: "on_insufficient_balance", def: FailBalance,
+		at:    func(a *Account) any { return &a.OnInsufficientBalance },
+		check: oneOf(func(a *Account) string { return a.OnInsufficientBalance }, FailBalance, HoldBalance),
+	},
 	{key: "lookup.electricity", def: "false", at: func(a *Account) any { return &a.Lookup.Electricity }},
 	{key: "lookup.bill-payment", def: "false", at: func(a *Account) any { return &a.Lookup.BillPayment }},
 	{key: "lookup.money-transfer", def: "false", at: func(a *Account) any { return &a.Lookup.MoneyTransfer }},

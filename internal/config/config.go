@@ -142,7 +142,16 @@ type Account struct {
 	PurchaseLimit PurchaseLimit
 	MaxInFlight   int // purchases at once in one process, at least 1; default 64
 	Lookup        Lookup
+	// OnInsufficientBalance says what becomes of a purchase that the vendor refuses
+	// with 1103: FailBalance (default) or HoldBalance.
+	OnInsufficientBalance string
 }
+
+// Values of Account.OnInsufficientBalance.
+const (
+	FailBalance = "fail" // it is FAILED, class balance
+	HoldBalance = "hold" // it waits, and the account is paused
+)
 
 // Lookup says which purchases have their customer validated first, whether their
 // request asks for it or not. Default: none.

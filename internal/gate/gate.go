@@ -1,6 +1,7 @@
 // Package gate says whether an account's vendor may be called now. It holds the
-// account's breaker, for a vendor that is away, and its pause, for a vendor that
-// refuses: limited (429) or unauthorised (401).
+// account's breaker, for a vendor that is away, and its rest, for a vendor that
+// refuses: limited (429) or unauthorised (401). It obeys the pause that all of
+// the account's processes share.
 package gate
 
 import (
@@ -12,6 +13,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/sony/gobreaker/v2"
 
+	"github.com/vendstream/vendstream/internal/pause"
 	"github.com/vendstream/vendstream/internal/purchase"
 	"github.com/vendstream/vendstream/internal/worker"
 )
@@ -22,8 +24,13 @@ const (
 	// unauthorizedPause is how long an account rests after its credentials were
 	// refused: the vendor allows five logins a minute for each address.
 	unauthorizedPause = time.Minute
+	// unauthorizedRetry is the same where processes share a pause: a second refusal
+	// begins it, and it is probed once a minute.
+	unauthorizedRetry = 2 * time.Second
 	// look is how often a closed gate is looked at again.
 	look = 100 * time.Millisecond
+	// pauseLook is how often a pause is looked at again.
+	pauseLook = 250 * time.Millisecond
 )
 
 const (
@@ -41,6 +48,20 @@ type Config struct {
 	// Changed is told the breaker's state when it changes: "closed",
 	// "half-open" or "open". Nil: nobody.
 	Changed func(state string)
+	// Shared is the pause that the account's processes share. Nil: none.
+	Shared Shared
+	// Polls says that Room and Wait are for calls that purchase nothing, which only
+	// refused credentials hold up.
+	Polls bool
+}
+
+// Shared is an account's pause.
+type Shared interface {
+	Record() pause.Record
+	// Probe takes the right to one call in spite of the pause.
+	Probe(ctx context.Context) bool
+	// Observe is told what a call said.
+	Observe(o purchase.Outcome, c pause.Call)
 }
 
 // Gate is one account's. It is safe for concurrent use.
@@ -53,6 +74,7 @@ type Gate struct {
 	reason string
 	policy backoff.BackOff // nil while nothing is limited
 	paced  time.Duration   // the policy's last delay
+	probe  right
 }
 
 // New makes a gate that is open to calls.
@@ -72,7 +94,8 @@ func New(c Config) *Gate {
 }
 
 // Room waits until calls may be made and says how many of room there is leave
-// for: one while a vendor that was away is probed. It returns 0 when ctx ends.
+// for: one while a vendor that was away, or a pause, is probed. It returns 0 when
+// ctx ends.
 func (g *Gate) Room(ctx context.Context, room int) int {
 	for ctx.Err() == nil {
 		if !g.Wait(ctx) {
@@ -87,15 +110,21 @@ func (g *Gate) Room(ctx context.Context, room int) int {
 			}
 			worker.Sleep(ctx, look) // the probe is under way
 		default:
+			if g.held(!g.config.Polls) {
+				return min(1, room) // the probe
+			}
 			return room
 		}
 	}
 	return 0
 }
 
-// Reason says what holds the account up: "limited", "unauthorized",
-// "vendor away", or "" where nothing does.
+// Reason says what holds the account up: a pause's cause, "limited",
+// "unauthorized", "vendor away", or "" where nothing does.
 func (g *Gate) Reason() string {
+	if cause := g.Shared().Cause; cause != pause.None {
+		return string(cause)
+	}
 	if g.paused() > 0 {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -107,22 +136,41 @@ func (g *Gate) Reason() string {
 	return ""
 }
 
-// Wait waits for the end of a pause, and reports whether it came before ctx ended.
+// Wait waits for the end of a rest and of a pause, or for the right to probe, and
+// reports whether it came before ctx ended.
 func (g *Gate) Wait(ctx context.Context) bool {
 	for ctx.Err() == nil {
-		wait := g.paused()
-		if wait <= 0 {
+		if wait := g.paused(); wait > 0 {
+			worker.Sleep(ctx, wait)
+			continue
+		}
+		if !g.held(!g.config.Polls) || g.mayProbe(ctx) {
 			return true
 		}
-		worker.Sleep(ctx, wait)
+		worker.Sleep(ctx, pauseLook)
 	}
 	return false
 }
 
-// Call makes a call through the gate. False means that it was not made: the
-// account is paused, or the breaker is open.
+// Call makes a call that purchases nothing through the gate. False means that it
+// was not made: the account rests or its credentials are refused, or the breaker
+// is open.
 func (g *Gate) Call(call func() purchase.Outcome) (purchase.Outcome, bool) {
+	return g.call(call, false)
+}
+
+// Purchase makes a purchase call through the gate. False means that it was not
+// made: the account rests or is paused, or the breaker is open.
+func (g *Gate) Purchase(call func() purchase.Outcome) (purchase.Outcome, bool) {
+	return g.call(call, true)
+}
+
+func (g *Gate) call(call func() purchase.Outcome, purchases bool) (purchase.Outcome, bool) {
 	if g.paused() > 0 {
+		return purchase.Outcome{}, false
+	}
+	probe := g.held(purchases)
+	if probe && !g.useProbe() {
 		return purchase.Outcome{}, false
 	}
 	done, err := g.breaker.Allow()
@@ -132,6 +180,9 @@ func (g *Gate) Call(call func() purchase.Outcome) (purchase.Outcome, bool) {
 	outcome := purchase.Outcome{Kind: purchase.Unknown}
 	defer func() { done(g.record(outcome)) }() // also where call panics
 	outcome = call()
+	if g.config.Shared != nil {
+		g.config.Shared.Observe(outcome, pause.Call{Purchase: purchases, Probe: probe})
+	}
 	return outcome, true
 }
 
@@ -145,7 +196,11 @@ func (g *Gate) record(o purchase.Outcome) error {
 	case purchase.Limited:
 		g.limited()
 	case purchase.Unauthorized:
-		g.pause(unauthorizedPause, reasonUnauthorized)
+		rest := unauthorizedPause
+		if g.config.Shared != nil {
+			rest = unauthorizedRetry
+		}
+		g.pause(rest, reasonUnauthorized)
 	case purchase.Unknown, purchase.Unreachable:
 		return errAway
 	default:
@@ -183,5 +238,9 @@ func (g *Gate) paused() time.Duration {
 	return time.Until(g.until)
 }
 
-// Pause is how long the account is held up by a refusal, or 0.
+// Pause is how long the account rests after a refusal, or 0.
 func (g *Gate) Pause() time.Duration { return max(0, g.paused()) }
+
+// Closed reports whether a purchase was not made because the account rests or is
+// paused, and not because the vendor is away.
+func (g *Gate) Closed() bool { return g.paused() > 0 || g.held(true) }

@@ -174,8 +174,8 @@ func TestAProbeThatFailsOpensTheBreakerAgain(t *testing.T) {
 	})
 }
 
-// pause is how long a refusal holds the account up.
-func pause(t *testing.T, g *gate.Gate, kind purchase.OutcomeKind) time.Duration {
+// rest is how long a refusal holds the account up.
+func rest(t *testing.T, g *gate.Gate, kind purchase.OutcomeKind) time.Duration {
 	t.Helper()
 	if !g.Wait(t.Context()) || !answer(g, kind) {
 		t.Fatal("no call was made")
@@ -187,7 +187,7 @@ func TestLimitedPausesGrowByThePolicy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
 		for _, want := range []time.Duration{1, 2, 4, 8} {
-			if got := pause(t, r.Gate, purchase.Limited); got != want*time.Second || r.Reason() != "limited" {
+			if got := rest(t, r.Gate, purchase.Limited); got != want*time.Second || r.Reason() != "limited" {
 				t.Fatalf("pause %s, want %s, reason %q", got, want*time.Second, r.Reason())
 			}
 		}
@@ -195,14 +195,14 @@ func TestLimitedPausesGrowByThePolicy(t *testing.T) {
 			t.Fatal("a call was made in a pause")
 		}
 		// A vendor that is away says nothing of the limit; an answer does.
-		pause(t, r.Gate, purchase.Unknown)
-		if got := pause(t, r.Gate, purchase.Limited); got != 16*time.Second {
+		rest(t, r.Gate, purchase.Unknown)
+		if got := rest(t, r.Gate, purchase.Limited); got != 16*time.Second {
 			t.Fatalf("pause %s", got)
 		}
-		if got := pause(t, r.Gate, purchase.Completed); got != 0 || r.Reason() != "" {
+		if got := rest(t, r.Gate, purchase.Completed); got != 0 || r.Reason() != "" {
 			t.Fatalf("pause %s, reason %q", got, r.Reason())
 		}
-		if got := pause(t, r.Gate, purchase.Limited); got != time.Second {
+		if got := rest(t, r.Gate, purchase.Limited); got != time.Second {
 			t.Fatalf("pause %s after a success", got)
 		}
 	})
@@ -215,7 +215,7 @@ func TestAPolicyThatEndsGoesOnWithItsLastDelay(t *testing.T) {
 		g := gate.New(gate.Config{BackOff: doubling(3), Probe: probe})
 		var got []time.Duration
 		for range 6 {
-			got = append(got, pause(t, g, purchase.Limited)/time.Second)
+			got = append(got, rest(t, g, purchase.Limited)/time.Second)
 		}
 		for i, want := range []time.Duration{1, 2, 4, 4, 4, 4} {
 			if got[i] != want {
@@ -223,7 +223,7 @@ func TestAPolicyThatEndsGoesOnWithItsLastDelay(t *testing.T) {
 			}
 		}
 		never := gate.New(gate.Config{BackOff: func() backoff.BackOff { return &backoff.StopBackOff{} }, Probe: probe})
-		if got := pause(t, never, purchase.Limited); got <= 0 {
+		if got := rest(t, never, purchase.Limited); got <= 0 {
 			t.Error("no pause at all")
 		}
 	})
@@ -249,7 +249,7 @@ func TestABurstOfRefusalsIsOneStep(t *testing.T) {
 		if got := r.Pause(); got != time.Second {
 			t.Fatalf("pause %s", got)
 		}
-		if got := pause(t, r.Gate, purchase.Limited); got != 2*time.Second {
+		if got := rest(t, r.Gate, purchase.Limited); got != 2*time.Second {
 			t.Fatalf("pause %s", got)
 		}
 	})
@@ -258,7 +258,7 @@ func TestABurstOfRefusalsIsOneStep(t *testing.T) {
 func TestUnauthorizedPausesAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
-		if got := pause(t, r.Gate, purchase.Unauthorized); got != time.Minute || r.Reason() != "unauthorized" {
+		if got := rest(t, r.Gate, purchase.Unauthorized); got != time.Minute || r.Reason() != "unauthorized" {
 			t.Fatalf("pause %s, reason %q", got, r.Reason())
 		}
 		start := time.Now()
@@ -280,7 +280,7 @@ func TestAPauseIsNeverShortened(t *testing.T) {
 			})
 		})
 		synctest.Wait()
-		pause(t, r.Gate, purchase.Unauthorized)
+		rest(t, r.Gate, purchase.Unauthorized)
 		close(end)
 		late.Wait()
 		if r.Pause() != time.Minute || r.Reason() != "unauthorized" {
@@ -292,7 +292,7 @@ func TestAPauseIsNeverShortened(t *testing.T) {
 func TestWaitingEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
-		pause(t, r.Gate, purchase.Unauthorized)
+		rest(t, r.Gate, purchase.Unauthorized)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if r.Wait(ctx) || r.Room(ctx, 5) != 0 {

@@ -54,6 +54,7 @@ var rules = []rule{
 			"./internal/gate",   // breaker and pause, which hold no connection
 			"./internal/dedupe", // the types of claims and answers
 			"./internal/quota",  // the type of permits
+			"./internal/pause",  // the rules of pauses, which hold no connection
 		},
 		why: "the handlers decide and ask for effects by interfaces of their own; adapters are given to them by internal/app",
 	},
@@ -96,14 +97,22 @@ var rules = []rule{
 			"./internal/purchase",
 			"./publisher",       // the names of streams and subjects stand there once
 			"./internal/worker", // the source of deliveries is an interface of the pool
+			"./internal/pause",  // so is the store of pauses
 		},
 		why: "adapters know the domain and not each other",
 	},
 	{
 		from:  []string{"./internal/gate"},
 		never: []string{"./..."},
-		but:   []string{"./internal/purchase", "./internal/worker"},
+		but:   []string{"./internal/purchase", "./internal/worker", "./internal/pause"},
 		why:   "it judges outcomes and waits, and knows no adapter",
+	},
+	{
+		from:  []string{"./internal/pause"},
+		never: []string{"./..."},
+		but:   []string{"./internal/purchase"},
+		deep:  true,
+		why:   "it holds the rules of pauses; the bucket that keeps them is given to it",
 	},
 	{
 		from:  []string{"./internal/telemetry", "./internal/lifecycle", "./internal/worker", "./internal/output"},
@@ -131,8 +140,8 @@ var rules = []rule{
 	},
 	{
 		from:  []string{"./..."},
-		never: []string{"./internal/dedupe/dedupetest"},
-		why:   "it is a store in memory, for tests",
+		never: []string{"./internal/dedupe/dedupetest", "./internal/pause/pausetest"},
+		why:   "they are stores in memory, for tests",
 	},
 	{
 		from:   []string{"./..."},

@@ -125,6 +125,23 @@ var (
 	ErrNotTerminal = errors.New("simulator: not a terminal state")
 )
 
+// SetBalance makes the account's float another one, in ZAR. What was purchased or
+// refused before stays as it was.
+func (s *Simulator) SetBalance(username, balance string) error {
+	a, ok := s.accounts[username]
+	if !ok {
+		return fmt.Errorf("simulator: there is no account %q", username)
+	}
+	amount, ok := parseAmount(balance)
+	if !ok {
+		return fmt.Errorf("simulator: balance %q is not a decimal", balance)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.balance = amount
+	return nil
+}
+
 // End ends an open purchase now: Completed, or Failed with a code (999 where
 // none is given). The error is ErrNotOpen or ErrNotTerminal.
 func (s *Simulator) End(username, reference string, end State, code string) error {

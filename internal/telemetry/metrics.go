@@ -38,6 +38,7 @@ type Metrics struct {
 	Polls          *prometheus.CounterVec   // account, kind
 	BreakerState   *prometheus.GaugeVec     // account, component; see BreakerClosed
 	Paused         *prometheus.GaugeVec     // account, reason
+	Balance        *prometheus.GaugeVec     // account
 
 	// What is open.
 	InFlight         *prometheus.GaugeVec // account
@@ -108,6 +109,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			"State of a circuit breaker: 0 closed, 1 half open, 2 open.", "account", "component"),
 		Paused: gauge("paused",
 			"1 while an account takes no work for this reason, else 0.", "account", "reason"),
+
+		Balance: gauge("available_balance",
+			"Available balance that the last insufficient-balance answer (1103) stated, in ZAR; no series before one did.", "account"),
 
 		InFlight: gauge("in_flight",
 			"Requests being handled now by this process.", "account"),

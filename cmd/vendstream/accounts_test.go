@@ -1,0 +1,186 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/vendstream/vendstream/internal/purchase"
+	"github.com/vendstream/vendstream/internal/simulator"
+)
+
+// command runs a command and returns its standard output, standard error and
+// exit code.
+func (s *stack) command(args ...string) (out, told string, code int) {
+	s.t.Helper()
+	var stdout, stderr bytes.Buffer
+	code = conclude(&stderr, run(s.t.Context(), append(args, "--config", s.config), env{Stdout: &stdout, Stderr: &stderr}))
+	return stdout.String(), stderr.String(), code
+}
+
+// listed is what `accounts list` says of an account.
+func (s *stack) listed(account string) (row struct{ State, Cause, Reason, By string }) {
+	s.t.Helper()
+	out, told, code := s.command("accounts", "list", "--output", "jsonl")
+	if code != 0 {
+		s.t.Fatalf("exit code %d: %s", code, told)
+	}
+	for line := range strings.Lines(out) {
+		var named struct{ Account string }
+		if err := json.Unmarshal([]byte(line), &named); err != nil {
+			s.t.Fatal(err)
+		}
+		if named.Account == account {
+			if err := json.Unmarshal([]byte(line), &row); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+	}
+	return row
+}
+
+func TestPauseAndResumeAnAccount(t *testing.T) {
+	s := newStack(t, simulator.Config{}, "")
+	addr, _ := s.daemon("consumer")
+	if _, told, code := s.command("accounts", "pause", "acme", "--reason", "the books", "--by", "ops"); code != 0 || told == "" {
+		t.Fatalf("exit code %d: %s", code, told)
+	}
+	if row := s.listed("acme"); row.State != "paused" || row.Cause != "operator" || row.Reason != "the books" || row.By != "ops" {
+		t.Fatalf("%+v", row)
+	}
+	if row := s.listed("beta"); row.State != "open" {
+		t.Fatalf("%+v", row)
+	}
+	eventually(t, "the pause is shown", func() error {
+		if metric(t, addr, `vendstream_paused{account="acme",reason="operator"}`) != 1 {
+			return fmt.Errorf("it is not")
+		}
+		return nil
+	})
+	s.publish("acme", airtime("held"))
+	s.publish("beta", airtime("other"))
+	s.result("beta", "other") // the other account works on
+	out, _, _ := s.command("status", "--account", "acme", "--output", "csv")
+	if !strings.Contains(out, "paused: operator") {
+		t.Errorf("status does not say so:\n%s", out)
+	}
+	if e := s.entry("acme", "held"); e.Calls != 0 {
+		t.Fatalf("a paused account was called: %+v", e)
+	}
+	if _, told, code := s.command("accounts", "resume", "acme"); code != 0 || !strings.Contains(told, "resumed") {
+		t.Fatalf("exit code %d: %s", code, told)
+	}
+	if r := s.result("acme", "held"); r.Status != purchase.StatusCompleted {
+		t.Errorf("%+v", r)
+	}
+	if _, told, code := s.command("accounts", "resume", "acme"); code != 0 || !strings.Contains(told, "was not paused") {
+		t.Errorf("exit code %d: %s", code, told)
+	}
+	s.settled()
+}
+
+func TestAPausedAccountStaysPausedOverARestart(t *testing.T) {
+	s := newStack(t, simulator.Config{}, "")
+	s.provision()
+	if _, told, code := s.command("accounts", "pause", "acme", "--reason", "the books"); code != 0 {
+		t.Fatalf("exit code %d: %s", code, told)
+	}
+	s.publish("acme", airtime("held"))
+	s.publish("beta", airtime("other"))
+	s.daemon("serve")
+	s.result("beta", "other")
+	if e := s.entry("acme", "held"); e.Calls != 0 {
+		t.Fatalf("a paused account was called: %+v", e)
+	}
+}
+
+func TestInsufficientBalanceHoldsTheAccount(t *testing.T) {
+	s := newStack(t, simulator.Config{Accounts: []simulator.Account{
+		{Username: "acme", Password: "acme-secret", Balance: "15.50"}, {Username: "beta", Password: "beta-secret", Balance: "3.25"},
+	}}, "")
+	s.replaceInConfig(`password: acme-secret,`, `password: acme-secret, on_insufficient_balance: hold,`)
+	addr, _ := s.daemon("serve")
+	s.publish("acme", electricity("large")) // R200
+	eventually(t, "the account is paused", func() error {
+		if row := s.listed("acme"); row.State != "paused" || row.Cause != "balance" || row.By != "vendstream" {
+			return fmt.Errorf("%+v", row)
+		}
+		return nil
+	})
+	s.publish("acme", airtime("small"))
+	s.publish("beta", airtime("fails"))
+	if r := s.result("beta", "fails"); r.Failure == nil || r.Failure.Class != purchase.ClassBalance {
+		t.Fatalf("%+v", r)
+	}
+	for account, want := range map[string]float64{"acme": 15.5, "beta": 3.25} {
+		eventually(t, "the balance is shown", func() error {
+			if got := metric(t, addr, fmt.Sprintf("vendstream_available_balance{account=%q}", account)); got != want {
+				return fmt.Errorf("%s: %v", account, got)
+			}
+			return nil
+		})
+	}
+	if err := s.vendor.SetBalance("acme", "1000"); err != nil {
+		t.Fatal(err)
+	}
+	if _, told, code := s.command("accounts", "resume", "acme", "--reason", "topped up"); code != 0 {
+		t.Fatalf("exit code %d: %s", code, told)
+	}
+	if r := s.result("acme", "small"); r.Status != purchase.StatusCompleted {
+		t.Errorf("%+v", r)
+	}
+	if r, err := s.store.Result(t.Context(), "acme", "large"); err != nil || r != nil {
+		t.Errorf("the purchase that met it was ended: %+v, %v", r, err)
+	}
+}
+
+// Wrong credentials pause the account after two tries, of all processes together.
+func TestWrongCredentialsPauseTheAccount(t *testing.T) {
+	s := newStack(t, simulator.Config{}, "")
+	s.replaceInConfig("acme-secret", "wrong")
+	s.daemon("consumer")
+	s.daemon("poller")
+	s.publish("acme", airtime("held"))
+	s.publish("beta", airtime("other"))
+	eventually(t, "the account is paused", func() error {
+		if row := s.listed("acme"); row.State != "paused" || row.Cause != "unauthorized" {
+			return fmt.Errorf("%+v", row)
+		}
+		return nil
+	})
+	if r := s.result("beta", "other"); r.Status != purchase.StatusCompleted {
+		t.Errorf("%+v", r)
+	}
+	if r, err := s.store.Result(t.Context(), "acme", "held"); err != nil || r != nil {
+		t.Errorf("the purchase was ended: %+v, %v", r, err)
+	}
+}
+
+func TestAccountsUsage(t *testing.T) {
+	s := newStack(t, simulator.Config{}, "")
+	for _, c := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"accounts", "list"}, 1, "vendstream provision"},
+		{[]string{"accounts", "pause", "acme", "--reason", "x"}, 1, "vendstream provision"},
+		{[]string{"accounts", "pause", "acme"}, 2, "--reason"},
+		{[]string{"accounts", "pause"}, 2, "ACCOUNT"},
+		{[]string{"accounts", "pause", "A B", "--reason", "x"}, 2, "no account's name"},
+		{[]string{"accounts", "resume", "A B"}, 2, "no account's name"},
+	} {
+		if _, told, code := s.command(c.args...); code != c.code || !strings.Contains(told, c.says) {
+			t.Errorf("%q: exit code %d: %s", c.args, code, told)
+		}
+	}
+	s.provision()
+	if _, told, code := s.command("accounts", "pause", "nobody", "--reason", "x"); code != 0 || !strings.Contains(told, "not in this configuration") {
+		t.Errorf("exit code %d: %s", code, told)
+	}
+	if row := s.listed("nobody"); row.State != "paused" || row.By == "" {
+		t.Errorf("%+v", row)
+	}
+}

@@ -1,0 +1,77 @@
+package gate
+
+import (
+	"context"
+	"time"
+
+	"github.com/vendstream/vendstream/internal/pause"
+)
+
+// probeTime is how long the right to a probe is good for. One that no purchase
+// came for is lost, and the next one is due in a minute.
+const probeTime = 30 * time.Second
+
+// right is this process's to one call in spite of the pause.
+type right struct {
+	until time.Time
+	// retry: the call may be for a purchase that was tried before. Every second
+	// right is for others, as the vendor may answer that one the same for ever.
+	retry bool
+}
+
+// Shared is the account's pause, the zero Record where there is none.
+func (g *Gate) Shared() pause.Record {
+	if g.config.Shared == nil {
+		return pause.Record{}
+	}
+	return g.config.Shared.Record()
+}
+
+// held reports whether the account's pause holds up purchases, or the calls that
+// purchase nothing.
+func (g *Gate) held(purchases bool) bool {
+	cause := g.Shared().Cause
+	return cause == pause.Unauthorized || purchases && cause != pause.None
+}
+
+// mayProbe reports whether this process has the right to a probe, and takes it
+// where it is due.
+func (g *Gate) mayProbe(ctx context.Context) bool {
+	if g.hasProbe() {
+		return true
+	}
+	if !g.config.Shared.Probe(ctx) {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.probe = right{until: time.Now().Add(probeTime), retry: !g.probe.retry}
+	return true
+}
+
+func (g *Gate) hasProbe() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return time.Now().Before(g.probe.until)
+}
+
+func (g *Gate) useProbe() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !time.Now().Before(g.probe.until) {
+		return false
+	}
+	g.probe.until = time.Time{}
+	return true
+}
+
+// FreshOnly reports whether the account is paused and its next probe is for a
+// purchase that was not tried before.
+func (g *Gate) FreshOnly() bool {
+	if !g.held(true) {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.probe.retry
+}
