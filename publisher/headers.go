@@ -17,9 +17,14 @@ const (
 	HeaderTraceParent = "traceparent"
 	// HeaderExpiresAt is an RFC 3339 time after which an unsent purchase is not sent.
 	HeaderExpiresAt = "Vendstream-Expires-At"
+	// HeaderPriority, PriorityLow, puts a purchase behind others of its account.
+	HeaderPriority = "Vendstream-Priority"
 	// HeaderLookup, "true", asks for the customer's account to be validated first.
 	HeaderLookup = "Vendstream-Lookup"
 )
+
+// PriorityLow is the one value of HeaderPriority that means something.
+const PriorityLow = "low"
 
 // Headers of a dead letter.
 const (

@@ -130,6 +130,7 @@ type headerFlags struct {
 	in     time.Duration
 	at     string
 	lookup bool
+	low    bool
 	trace  string
 	flags  *pflag.FlagSet
 }
@@ -139,6 +140,7 @@ func (h *headerFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&h.in, "expires-in", 0, "time after which it is no longer sent to the vendor, from now")
 	flags.StringVar(&h.at, "expires-at", "", "the same as a time, RFC 3339")
 	flags.BoolVar(&h.lookup, "lookup", false, "have the customer's account validated first")
+	flags.BoolVar(&h.low, "low-priority", false, "put it behind other purchases of the account")
 	flags.StringVar(&h.trace, "traceparent", "", "W3C trace context of the caller")
 }
 
@@ -146,7 +148,7 @@ func (h *headerFlags) register(flags *pflag.FlagSet) {
 const traceEnd = 35
 
 func (h *headerFlags) request(now time.Time) (publisher.Request, error) {
-	r := publisher.Request{Lookup: h.lookup, TraceParent: h.trace}
+	r := publisher.Request{Lookup: h.lookup, LowPriority: h.low, TraceParent: h.trace}
 	in, at := h.flags.Changed("expires-in"), h.flags.Changed("expires-at")
 	switch {
 	case in && at:

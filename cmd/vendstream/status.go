@@ -97,7 +97,8 @@ each configured account, and for each that has a consumer without being configur
 Needs NATS. The use of a limit is read from Redis; without it that is "-".
 
   account        its name
-  backlog        requests that are not settled or handed over yet
+  backlog        requests that are not settled or handed over yet; at most so many
+                 where some are of low priority
   inFlight       of these, the ones a consumer has taken, with those that wait for
                  another try
   pending        purchases that are open at the vendor, which the poller asks about
@@ -115,6 +116,7 @@ Needs NATS. The use of a limit is read from Redis; without it that is "-".
   heldBy         what holds the backlog up, as far as it can be told from outside:
     limit                        the purchase limit is used up
     limit: the vendor said 429   nobody calls until a pause is over
+    paused: and the cause        see accounts list
     no consumer is set up        run provision, or start a consumer
     no consumer is working       none has asked for work, taken any or settled any for
                                  a minute. One that rests (Redis or the vendor is

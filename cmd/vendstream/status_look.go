@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/vendstream/vendstream/internal/broker"
 	"github.com/vendstream/vendstream/internal/config"
 	"github.com/vendstream/vendstream/internal/dedupe"
 	"github.com/vendstream/vendstream/internal/lifecycle"
@@ -92,7 +94,8 @@ func (l *looker) look(ctx context.Context) ([]*statusRow, error) {
 	for _, account := range l.accounts(takers) {
 		r := &statusRow{Account: account, Time: now.UTC().Truncate(time.Second)}
 		if info := takers[account]; info != nil {
-			r.Backlog, r.InFlight = unsettled(info), uint64(max(0, info.NumAckPending))
+			low := takers[broker.LowName(account)]
+			r.Backlog, r.InFlight = broker.Unsettled(info, low), inFlight(info)+inFlight(low)
 			r.signs = signsOf(info, now)
 		} else if r.Backlog, err = l.count(ctx, requests, l.subjects.Requests(account), time.Time{}); err != nil {
 			return nil, err // nobody has settled one of them
@@ -124,7 +127,7 @@ func (l *looker) accounts(takers map[string]*jetstream.ConsumerInfo) []string {
 		configured = append(configured, a.Name)
 	}
 	for name := range takers {
-		if !slices.Contains(configured, name) {
+		if purchase.ValidAccount(name) && !slices.Contains(configured, name) {
 			others = append(others, name)
 		}
 	}
@@ -132,14 +135,15 @@ func (l *looker) accounts(takers map[string]*jetstream.ConsumerInfo) []string {
 	return slices.DeleteFunc(append(configured, others...), func(name string) bool { return !l.wanted(name) })
 }
 
-// consumers are the accounts' own of a stream: named after them, with the
-// subject that is theirs.
+// consumers are the accounts' own of a stream by their names: the account's, or
+// that for its requests of low priority, with the subject that is theirs.
 func (l *looker) consumers(ctx context.Context, stream jetstream.Stream, subject func(account string) string) (map[string]*jetstream.ConsumerInfo, error) {
 	all := map[string]*jetstream.ConsumerInfo{}
 	list := stream.ListConsumers(ctx)
 	for info := range list.Info() {
 		name := info.Config.Durable
-		if purchase.ValidAccount(name) && info.Config.FilterSubject == subject(name) {
+		account := strings.TrimPrefix(name, broker.LowName(""))
+		if purchase.ValidAccount(account) && info.Config.FilterSubject == subject(account) {
 			all[name] = info
 		}
 	}
@@ -149,8 +153,11 @@ func (l *looker) consumers(ctx context.Context, stream jetstream.Stream, subject
 	return all, nil
 }
 
-func unsettled(info *jetstream.ConsumerInfo) uint64 {
-	return info.NumPending + uint64(max(0, info.NumAckPending))
+func inFlight(info *jetstream.ConsumerInfo) uint64 {
+	if info == nil {
+		return 0
+	}
+	return uint64(max(0, info.NumAckPending))
 }
 
 func signsOf(info *jetstream.ConsumerInfo, now time.Time) signs {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/vendstream/vendstream/internal/broker"
 )
 
 const (
@@ -41,7 +43,7 @@ func (l *looker) pending(ctx context.Context, stream jetstream.Stream, info *jet
 	oldest := max(0, now.Sub(at)).Seconds()
 	p.Oldest = &oldest
 	if info != nil {
-		p.Total = unsettled(info)
+		p.Total = broker.Unsettled(info, nil)
 	} else if p.Total, err = h.total(ctx); err != nil {
 		return p, err
 	}

@@ -65,7 +65,7 @@ func (a *app) newAccount(ctx context.Context, one config.Account, owner string, 
 		})
 	}
 	if roles.Consumer {
-		source, err := broker.NewSource(ctx, a.conns.JetStream, a.topology.RequestsConsumer(one.Name))
+		source, err := broker.NewPrioritized(ctx, a.conns.JetStream, a.topology, one.Name)
 		if err != nil {
 			client.Close()
 			return nil, err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/vendstream/vendstream/internal/broker"
 	"github.com/vendstream/vendstream/internal/pause"
 	"github.com/vendstream/vendstream/internal/worker"
 )
@@ -58,12 +59,12 @@ func (a *app) read(ctx context.Context, acc *account) error {
 		m.Escalated.WithLabelValues(acc.name).Set(float64(acc.poller.Escalated()))
 	}
 	s := a.topology.Subjects
-	backlog, err := a.open(ctx, s.RequestsStream(), acc.name)
+	backlog, err := a.open(ctx, s.RequestsStream(), acc.name, broker.LowName(acc.name))
 	if err != nil {
 		return err
 	}
 	m.Backlog.WithLabelValues(acc.name).Set(float64(backlog))
-	pending, err := a.open(ctx, s.PendingStream(), acc.name)
+	pending, err := a.open(ctx, s.PendingStream(), acc.name, "")
 	if err != nil {
 		return err
 	}
@@ -76,14 +77,24 @@ func (a *app) read(ctx context.Context, acc *account) error {
 	return nil
 }
 
-// open is how many messages a consumer has not acknowledged.
-func (a *app) open(ctx context.Context, stream, name string) (uint64, error) {
+// open is how many messages a consumer has not acknowledged, or two have not. The
+// second need not exist.
+func (a *app) open(ctx context.Context, stream, name, second string) (uint64, error) {
 	c, err := a.conns.JetStream.Consumer(ctx, stream, name)
 	if err != nil {
 		return 0, fmt.Errorf("app: %w", err)
 	}
-	info := c.CachedInfo()
-	return info.NumPending + uint64(max(0, info.NumAckPending)), nil
+	if second == "" {
+		return broker.Unsettled(c.CachedInfo(), nil), nil
+	}
+	low, err := a.conns.JetStream.Consumer(ctx, stream, second)
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		return broker.Unsettled(c.CachedInfo(), nil), nil
+	case err != nil:
+		return 0, fmt.Errorf("app: %w", err)
+	}
+	return broker.Unsettled(c.CachedInfo(), low.CachedInfo()), nil
 }
 
 // oldest is the age of the first message on a subject, 0 where there is none.

@@ -126,3 +126,16 @@ func within(t *testing.T, d time.Duration) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+// eventually asks again until check is content.
+func (r *rig) eventually(t *testing.T, what string, check func() bool) {
+	t.Helper()
+	deadline := time.After(patience)
+	for !check() {
+		select {
+		case <-deadline:
+			t.Fatalf("not in %s: %s", patience, what)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}

@@ -55,13 +55,7 @@ func TestPausesBoardOnARealServer(t *testing.T) {
 	if err := one.Pause(t.Context(), "acme", "me", "why"); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(patience)
-	for two.Switch("acme").Record().Cause != pause.Operator {
-		if time.Now().After(deadline) {
-			t.Fatal("the other process does not see the pause")
-		}
-		<-time.After(5 * time.Millisecond)
-	}
+	r.eventually(t, "the other process sees the pause", func() bool { return two.Switch("acme").Record().Cause == pause.Operator })
 	cancel()
 	if err := <-ended; err != nil {
 		t.Fatal(err)

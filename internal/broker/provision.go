@@ -113,11 +113,20 @@ func plan(ctx context.Context, js jetstream.JetStream, t Topology) ([]step, erro
 		return nil, err
 	}
 	steps = append(steps, bucket)
-	for _, c := range t.Consumers() {
+	made := map[string]bool{} // by the first message of low priority, and not before
+	consumers := t.Consumers()
+	for _, account := range t.Accounts {
+		low := t.LowConsumer(account)
+		made[low.Config.Durable] = true
+		consumers = append(consumers, low)
+	}
+	for _, c := range consumers {
 		s := step{}
 		s.Object, s.Verb = "consumer "+c.Stream+"/"+c.Config.Durable, "keep"
 		have, err := js.Consumer(ctx, c.Stream, c.Config.Durable)
 		switch {
+		case made[c.Config.Durable] && (errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)):
+			continue
 		case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
 			s.Verb = "create"
 			s.apply = func(ctx context.Context, js jetstream.JetStream) error {

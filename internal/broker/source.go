@@ -51,12 +51,44 @@ func (s *Source) Created() time.Time { return s.consumer.CachedInfo().Created }
 // Pull implements worker.Source. A consumer that was deleted is made again: it
 // then starts from the beginning, which the ledger makes harmless.
 func (s *Source) Pull(ctx context.Context, n int, each func([]*worker.Delivery)) error {
+	_, err := s.pull(ctx, n, pullWait, func(chunk []*worker.Delivery) int {
+		each(chunk)
+		return len(chunk)
+	})
+	return err
+}
+
+// drain pulls what is there now, until n were taken. take is told of each chunk
+// and returns how many of it it took.
+func (s *Source) drain(ctx context.Context, n int, take func([]*worker.Delivery) int) (taken int, err error) {
+	for began := time.Now(); taken < n && time.Since(began) < sortTime && ctx.Err() == nil; {
+		came := false
+		got, err := s.pull(ctx, n-taken, 0, func(chunk []*worker.Delivery) int {
+			came = true
+			return take(chunk)
+		})
+		taken += got
+		if err != nil || !came {
+			return taken, err
+		}
+	}
+	return taken, nil
+}
+
+// pull makes one pull, that waits for messages, or with a wait of 0 takes those
+// that are there.
+func (s *Source) pull(ctx context.Context, n int, wait time.Duration, take func([]*worker.Delivery) int) (taken int, err error) {
 	if most := s.consumer.CachedInfo().Config.MaxRequestBatch; most > 0 {
 		n = min(n, most) // a larger pull is refused
 	}
-	batch, err := s.consumer.Fetch(n, jetstream.FetchMaxWait(pullWait))
+	var batch jetstream.MessageBatch
+	if wait > 0 {
+		batch, err = s.consumer.Fetch(n, jetstream.FetchMaxWait(wait))
+	} else {
+		batch, err = s.consumer.FetchNoWait(n)
+	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	messages := batch.Messages()
 	for m := range messages {
@@ -72,16 +104,16 @@ func (s *Source) Pull(ctx context.Context, n int, each func([]*worker.Delivery))
 				more = false
 			}
 		}
-		each(chunk)
+		taken += take(chunk)
 	}
 	err = batch.Error()
 	if gone(err) {
 		if made := createConsumer(ctx, s.js, s.want); made != nil {
-			return errors.Join(err, made)
+			return taken, errors.Join(err, made)
 		}
-		return errors.Join(err, s.open(ctx))
+		return taken, errors.Join(err, s.open(ctx))
 	}
-	return err
+	return taken, err
 }
 
 func gone(err error) bool {

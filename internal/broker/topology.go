@@ -108,6 +108,29 @@ func (t Topology) RequestsConsumer(account string) ConsumerOf {
 	return ConsumerOf{t.Subjects.RequestsStream(), t.consumer(account, t.Subjects.Requests(account))}
 }
 
+// LowConsumer declares the second consumer of an account's requests, which works
+// on those of low priority. Its name can be no account's. It is made when the
+// first such request is seen.
+func (t Topology) LowConsumer(account string) ConsumerOf {
+	c := t.RequestsConsumer(account)
+	c.Config.Durable = LowName(account)
+	return c
+}
+
+// LowName is the name of the consumer of an account's requests of low priority.
+func LowName(account string) string { return "LOW-" + account }
+
+// Unsettled is how many messages wait or are worked on, as far as the consumers
+// of an account's requests show it. low may be nil. With it the number is an
+// upper bound: what one of them has not been delivered yet may be the other's.
+func Unsettled(all, low *jetstream.ConsumerInfo) uint64 {
+	waiting, working := all.NumPending, all.NumAckPending
+	if low != nil {
+		waiting, working = max(waiting, low.NumPending), working+low.NumAckPending
+	}
+	return waiting + uint64(max(0, working))
+}
+
 // PendingConsumer declares the consumer of an account's hand-offs.
 func (t Topology) PendingConsumer(account string) ConsumerOf {
 	return ConsumerOf{t.Subjects.PendingStream(), t.consumer(account, t.Subjects.AllPending(account))}
