@@ -22,9 +22,9 @@ type Request struct {
 	ExpiresAt time.Time
 	// Lookup asks for the customer's account to be validated first.
 	Lookup bool
-	// LowPriority puts the purchase behind others of its account, without starving
-	// it.
-	LowPriority bool
+	// Priority is PriorityLow to put the purchase behind others of its account, or
+	// "". It is sent as Vendstream-Priority.
+	Priority string
 	// TraceParent is the W3C trace context of the caller; may be empty.
 	TraceParent string
 }
@@ -92,8 +92,8 @@ func (r Request) message(subjects Subjects) (*nats.Msg, string, error) {
 	if r.Lookup {
 		h[HeaderLookup] = []string{"true"}
 	}
-	if r.LowPriority {
-		h[HeaderPriority] = []string{PriorityLow}
+	if r.Priority != "" {
+		h[HeaderPriority] = []string{r.Priority}
 	}
 	return &nats.Msg{Subject: subjects.Requests(r.Account), Header: h, Data: r.Body}, parsed.Reference, nil
 }

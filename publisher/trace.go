@@ -11,6 +11,15 @@ import (
 // as it goes.
 var traceParent = regexp.MustCompile(`^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$`)
 
+// traceEnd is where the id of the trace ends in a traceparent; it begins at 3.
+const traceEnd = 35
+
+// ValidTrace reports whether text is a traceparent whose trace ChildTrace goes on
+// with.
+func ValidTrace(text string) bool {
+	return len(text) >= traceEnd && ChildTrace(text)[:traceEnd] == "00"+text[2:traceEnd]
+}
+
 // ChildTrace is a traceparent of the same trace with a span of its own. A parent
 // that is missing or unreadable starts a new trace, as the standard asks.
 func ChildTrace(parent string) string {

@@ -16,7 +16,7 @@ import (
 )
 
 func (p *program) dead() *cobra.Command {
-	return group("dead", "Dead letters: messages that can have no result", p.deadList(), p.deadShow())
+	return group("dead", "Dead letters: messages that can have no result", p.deadList(), p.deadShow(), p.deadRedrive())
 }
 
 var reasons = []string{
@@ -117,6 +117,8 @@ func (s *session) deadRow(m jetstream.Msg, meta *jetstream.MsgMetadata) deadRow 
 
 // lastNumber is the sequence that a dead letter's subject ends with, or 0.
 func lastNumber(subject string) uint64 {
-	n, _ := strconv.ParseUint(subject[strings.LastIndexByte(subject, '.')+1:], 10, 64)
+	n, _ := strconv.ParseUint(lastToken(subject), 10, 64)
 	return n
 }
+
+func lastToken(subject string) string { return subject[strings.LastIndexByte(subject, '.')+1:] }

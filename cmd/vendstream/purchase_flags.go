@@ -144,11 +144,11 @@ func (h *headerFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&h.trace, "traceparent", "", "W3C trace context of the caller")
 }
 
-// traceEnd is where the id of the trace ends in a traceparent; it begins at 3.
-const traceEnd = 35
-
 func (h *headerFlags) request(now time.Time) (publisher.Request, error) {
-	r := publisher.Request{Lookup: h.lookup, LowPriority: h.low, TraceParent: h.trace}
+	r := publisher.Request{Lookup: h.lookup, TraceParent: h.trace}
+	if h.low {
+		r.Priority = publisher.PriorityLow
+	}
 	in, at := h.flags.Changed("expires-in"), h.flags.Changed("expires-at")
 	switch {
 	case in && at:
@@ -165,8 +165,7 @@ func (h *headerFlags) request(now time.Time) (publisher.Request, error) {
 		r.ExpiresAt = expiry
 	}
 	// The publisher starts a trace of its own where it cannot read this one.
-	if h.flags.Changed("traceparent") &&
-		(len(h.trace) < traceEnd || publisher.ChildTrace(h.trace)[:traceEnd] != "00"+h.trace[2:traceEnd]) {
+	if h.flags.Changed("traceparent") && !publisher.ValidTrace(h.trace) {
 		return r, usage("--traceparent: %q is not a W3C traceparent", h.trace)
 	}
 	return r, nil

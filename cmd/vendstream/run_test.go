@@ -96,13 +96,13 @@ func TestUsage(t *testing.T) {
 		args string
 		want string // part of standard error
 	}{
-		{"", "needs a command: completion, config, consumer"},
+		{"", "needs a command: batch, completion, config, consumer"},
 		{"nosuch", `unknown command "nosuch" for "vendstream"; see`},
 		{"sumbit", "Did you mean this? submit; see"},
 		{"--nope", "unknown flag: --nope; see `vendstream --help`"},
 		{"results", "vendstream results needs a command: get, watch"},
 		{"results wach", `unknown command "wach" for "vendstream results" (did you mean watch?)`},
-		{"dead", "needs a command: list, show"},
+		{"dead", "needs a command: list, redrive, show"},
 		{"config", "needs a command: check, show"},
 		{"help nosuch", `unknown command "nosuch"`},
 		{"help results nosuch", `unknown command "nosuch" for "vendstream results"`},

@@ -121,6 +121,15 @@ var rules = []rule{
 		why:   "they know nothing of purchases, so that no reference or number gets into a log or a label by way of them",
 	},
 	{
+		from:  []string{"./internal/batch"},
+		never: []string{"./..."},
+		but: []string{
+			"./internal/purchase",
+			"./publisher", // the types of requests, acknowledgements and dead letters
+		},
+		why: "it decides what to submit and what is an end; connections are given to it by cmd/vendstream",
+	},
+	{
 		from:  []string{"./internal/simulator"},
 		never: []string{"./..."},
 		deep:  true,

@@ -75,6 +75,10 @@ func (r *Request) Amount() (amount Decimal, ok bool) {
 	return Decimal{parseNumber([]byte(literal))}, true
 }
 
+// AmountText is the amount as a JSON number with the digits that were written, or
+// "" where Amount has none.
+func (r *Request) AmountText() string { return r.amount() }
+
 // Has reports whether the request gives a field: neither left out, null nor "".
 // A channelId of the account counts, and so does a member of additionalInfo.
 func (r *Request) Has(name string) bool {
