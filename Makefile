@@ -11,6 +11,9 @@ COVERAGE := 85
 TEST := $(GO) test -count=1 -timeout=10m
 FUZZTIME ?= 10s
 
+# Flags of `vendlab bench`.
+BENCH ?=
+
 empty :=
 comma := ,
 space := $(empty) $(empty)
@@ -26,6 +29,7 @@ help:
 	@echo 'make build       both programs, in bin/'
 	@echo 'make demo        the main job in one process'
 	@echo 'make fuzz        every fuzz test for FUZZTIME ($(FUZZTIME))'
+	@echo 'make bench       what a purchase costs, beside a bare loop without the pipeline'
 	@echo 'make bench-once  one iteration of every benchmark'
 
 .PHONY: check
@@ -69,6 +73,10 @@ fuzz:
 			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$dir; \
 		done; \
 	done
+
+.PHONY: bench
+bench: tools
+	$(GO) run ./cmd/vendlab bench $(BENCH)
 
 .PHONY: bench-once
 bench-once: tools

@@ -72,28 +72,43 @@ func eventType(status purchase.Status) string {
 
 func resultHeader(r *purchase.Result, traceParent string) nats.Header {
 	id := MessageID(r.Account, r.MerchantReference)
-	return nats.Header{
-		HeaderMessageID:   {id},
-		HeaderSpecVersion: {specVersion},
-		HeaderEventID:     {id},
-		HeaderEventSource: {"/vendstream/" + r.Account},
-		HeaderEventType:   {eventType(r.Status)},
-		HeaderSubject:     {percentEncode(r.MerchantReference)},
-		HeaderEventTime:   {r.ResolvedAt.UTC().Format(time.RFC3339Nano)},
-		HeaderContentType: {contentTypeJSON},
-		HeaderTraceParent: {ChildTrace(traceParent)},
+	// Room for what the client adds when it publishes.
+	h := make(nats.Header, 12)
+	values := [...]string{
+		id, "/vendstream/" + r.Account, eventType(r.Status), percentEncode(r.MerchantReference),
+		r.ResolvedAt.UTC().Format(time.RFC3339Nano), ChildTrace(traceParent), specVersion, contentTypeJSON,
 	}
+	for i, names := range resultHeaders {
+		for _, name := range names {
+			h[name] = values[i : i+1 : i+1]
+		}
+	}
+	return h
+}
+
+// resultHeaders are the names under which each of resultHeader's values stands.
+var resultHeaders = [...][]string{
+	{HeaderMessageID, HeaderEventID}, {HeaderEventSource}, {HeaderEventType}, {HeaderSubject},
+	{HeaderEventTime}, {HeaderTraceParent}, {HeaderSpecVersion}, {HeaderContentType},
 }
 
 // percentEncode writes a header value as CloudEvents asks: space, quotation
 // mark, percent sign, and all outside printable ASCII, byte by byte
 // (CloudEvents HTTP protocol binding 1.0, section 3.1.3.2).
 func percentEncode(s string) string {
+	escaped := func(c byte) bool { return c <= ' ' || c == '"' || c == '%' || c >= 0x7F }
+	plain := 0
+	for plain < len(s) && !escaped(s[plain]) {
+		plain++
+	}
+	if plain == len(s) {
+		return s
+	}
 	const hex = "0123456789ABCDEF"
 	var out strings.Builder
 	for i := range len(s) {
 		c := s[i]
-		if c <= ' ' || c == '"' || c == '%' || c >= 0x7F {
+		if escaped(c) {
 			out.WriteByte('%')
 			out.WriteByte(hex[c>>4])
 			out.WriteByte(hex[c&15])

@@ -51,45 +51,60 @@ func (s *Store) storeOnce(ctx context.Context, stream string, m *nats.Msg) (*sto
 // storeAfter is storeOnce for a subject whose last message is expected to have
 // that sequence; a last message with another one is returned.
 func (s *Store) storeAfter(ctx context.Context, stream string, m *nats.Msg, last uint64) (*stored, error) {
+	there, err := s.attempt(ctx, stream, m, last)
+	if err == nil {
+		return there, nil // as nearly always: the policy is not needed
+	}
 	policy := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(retryFirst),
 		backoff.WithMaxInterval(retryLongest),
 		backoff.WithMaxElapsedTime(0),
 	)
+	first := true
 	return backoff.RetryWithData(func() (*stored, error) {
-		call, cancel := context.WithTimeout(ctx, publishTimeout)
-		defer cancel()
-		// The message is copied: the client writes its options into the header.
-		ack, err := s.js.PublishMsg(call, copyMsg(m),
-			jetstream.WithExpectStream(stream),
-			jetstream.WithExpectLastSequencePerSubject(last),
-			jetstream.WithRetryAttempts(0))
-		if err == nil && !ack.Duplicate {
-			return nil, nil
+		if first {
+			first = false
+			return nil, err
 		}
-		if err != nil && final(err) {
-			return nil, backoff.Permanent(fmt.Errorf("publisher: publish on %s: %w", stream, err))
-		}
-		there, readErr := s.last(ctx, stream, m.Subject)
-		if s.Failed != nil && (readErr != nil || there == nil || there.Sequence == last) {
-			s.Failed(stream) // not where somebody else was first, which is no fault
-		}
-		switch {
-		case readErr != nil:
-			return nil, fmt.Errorf("publisher: read back from %s: %w", stream, readErr)
-		case there != nil && there.Sequence != last:
-			return there, nil
-		case there == nil && last > 0:
-			return nil, backoff.Permanent(ErrGone)
-		case err == nil:
-			// The message id was seen in the last minutes, but the subject is
-			// empty: the message was removed since. Only another id gets past.
-			m.Header.Set(HeaderMessageID, m.Header.Get(HeaderMessageID)+"#"+randomHex(4))
-			return nil, fmt.Errorf("publisher: publish on %s: the server took the message for a duplicate of one that is gone", stream)
-		default:
-			return nil, fmt.Errorf("publisher: publish on %s: %w", stream, err)
-		}
+		return s.attempt(ctx, stream, m, last)
 	}, backoff.WithContext(policy, ctx))
+}
+
+// attempt publishes once, and reads back where that does not say that the message
+// was stored. A *backoff.PermanentError says that trying again cannot help.
+func (s *Store) attempt(ctx context.Context, stream string, m *nats.Msg, last uint64) (*stored, error) {
+	call, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	// The client writes its options into the header: the same ones every time.
+	ack, err := s.js.PublishMsg(call, m,
+		jetstream.WithExpectStream(stream),
+		jetstream.WithExpectLastSequencePerSubject(last),
+		jetstream.WithRetryAttempts(0))
+	if err == nil && !ack.Duplicate {
+		return nil, nil
+	}
+	if err != nil && final(err) {
+		return nil, backoff.Permanent(fmt.Errorf("publisher: publish on %s: %w", stream, err))
+	}
+	there, readErr := s.last(ctx, stream, m.Subject)
+	if s.Failed != nil && (readErr != nil || there == nil || there.Sequence == last) {
+		s.Failed(stream) // not where somebody else was first, which is no fault
+	}
+	switch {
+	case readErr != nil:
+		return nil, fmt.Errorf("publisher: read back from %s: %w", stream, readErr)
+	case there != nil && there.Sequence != last:
+		return there, nil
+	case there == nil && last > 0:
+		return nil, backoff.Permanent(ErrGone)
+	case err == nil:
+		// The message id was seen in the last minutes, but the subject is
+		// empty: the message was removed since. Only another id gets past.
+		m.Header.Set(HeaderMessageID, m.Header.Get(HeaderMessageID)+"#"+randomHex(4))
+		return nil, fmt.Errorf("publisher: publish on %s: the server took the message for a duplicate of one that is gone", stream)
+	default:
+		return nil, fmt.Errorf("publisher: publish on %s: %w", stream, err)
+	}
 }
 
 // final reports whether repeating the publish cannot help.
@@ -114,10 +129,16 @@ func copyMsg(m *nats.Msg) *nats.Msg {
 // where there is none. It does not use direct gets, which any replica may
 // answer: a miss there proves nothing.
 func (s *Store) last(ctx context.Context, stream, subject string) (*stored, error) {
-	return s.get(ctx, stream, map[string]any{"last_by_subj": subject})
+	return s.get(ctx, stream, query{LastBySubject: subject})
 }
 
-func (s *Store) get(ctx context.Context, stream string, query map[string]any) (*stored, error) {
+// query is what the server's API for single messages is asked.
+type query struct {
+	LastBySubject string `json:"last_by_subj,omitempty"`
+	Sequence      uint64 `json:"seq,omitempty"`
+}
+
+func (s *Store) get(ctx context.Context, stream string, query query) (*stored, error) {
 	body, err := json.Marshal(query)
 	if err != nil {
 		return nil, err

@@ -177,7 +177,7 @@ func (s *Store) DeadSequences(ctx context.Context, account string) (map[uint64]b
 // dead letter to be. The body is nil where the request is no longer there.
 func (s *Store) Original(ctx context.Context, account string, sequence uint64) (DeadLetter, error) {
 	d := DeadLetter{Account: account, Sequence: sequence}
-	m, err := s.get(ctx, s.subjects.RequestsStream(), map[string]any{"seq": sequence})
+	m, err := s.get(ctx, s.subjects.RequestsStream(), query{Sequence: sequence})
 	if err != nil {
 		return d, fmt.Errorf("publisher: read a request: %w", err)
 	}

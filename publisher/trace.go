@@ -3,36 +3,51 @@ package publisher
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"regexp"
 	"strings"
 )
 
-// traceParent is version 00 of the W3C trace context, and later versions as far
-// as it goes.
-var traceParent = regexp.MustCompile(`^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$`)
-
-// traceEnd is where the id of the trace ends in a traceparent; it begins at 3.
-const traceEnd = 35
-
 // ValidTrace reports whether text is a traceparent whose trace ChildTrace goes on
 // with.
-func ValidTrace(text string) bool {
-	return len(text) >= traceEnd && ChildTrace(text)[:traceEnd] == "00"+text[2:traceEnd]
-}
+func ValidTrace(text string) bool { return validParent(text) }
 
 // ChildTrace is a traceparent of the same trace with a span of its own. A parent
 // that is missing or unreadable starts a new trace, as the standard asks.
 func ChildTrace(parent string) string {
-	trace, flags := "", "00"
-	m := traceParent.FindStringSubmatch(parent)
-	if m != nil && m[1] != "ff" && (m[1] != "00" || m[5] == "") &&
-		strings.Trim(m[2], "0") != "" && strings.Trim(m[3], "0") != "" {
-		trace, flags = m[2], m[4]
+	var child [len(traceShape)]byte
+	copy(child[:], traceShape)
+	var random [24]byte
+	_, _ = rand.Read(random[:]) // never fails: crypto/rand.Read ends the program instead
+	if validParent(parent) {
+		copy(child[3:35], parent[3:35])
+		copy(child[53:55], parent[53:55])
+	} else {
+		hex.Encode(child[3:35], random[8:])
 	}
-	if trace == "" {
-		trace = randomHex(16)
+	hex.Encode(child[36:52], random[:8])
+	return string(child[:])
+}
+
+// traceShape is version 00 of the W3C trace context: version, trace, span, flags.
+const traceShape = "00-" + zeros + zeros + "-" + zeros + "-00"
+
+const zeros = "0000000000000000"
+
+// validParent reports whether a traceparent is of version 00, or of a later one
+// as far as that goes.
+func validParent(p string) bool {
+	if len(p) < len(traceShape) || p[2] != '-' || p[35] != '-' || p[52] != '-' {
+		return false
 	}
-	return "00-" + trace + "-" + randomHex(8) + "-" + flags
+	version, trace, span, flags, rest := p[:2], p[3:35], p[36:52], p[53:55], p[55:]
+	for _, digits := range []string{version, trace, span, flags} {
+		for i := range len(digits) {
+			if c := digits[i]; !('0' <= c && c <= '9' || 'a' <= c && c <= 'f') {
+				return false
+			}
+		}
+	}
+	return version != "ff" && trace != zeros+zeros && span != zeros &&
+		(rest == "" || version != "00" && rest[0] == '-' && !strings.Contains(rest, "\n"))
 }
 
 func randomHex(n int) string {

@@ -110,6 +110,14 @@ func TestUsage(t *testing.T) {
 		{[]string{"dev", "--data-dir", ""}, "--data-dir must not be empty"},
 		{[]string{"simulator", "--config", missing}, "--config"},
 		{[]string{"simulator", "--config", wrong}, "no_such_key"},
+		{[]string{"bench", "--purchases", "1"}, "--purchases must be"},
+		{[]string{"bench", "--latency", "-1s"}, "--latency must be"},
+		{[]string{"bench", "--in-flight", "8,0"}, "--in-flight must be"},
+		{[]string{"bench", "--rounds", "0"}, "--rounds must be"},
+		{[]string{"bench", "--light", "-1"}, "--light must be"},
+		{[]string{"bench", "--light-for", "0s"}, "--light-for must be"},
+		{[]string{"bench", "--vendstream", missing}, "--vendstream"},
+		{[]string{"bench", "--vendstream", filepath.Dir(missing)}, "is a directory"},
 	} {
 		stdout, stderr, code := runCommand(t, c.args...)
 		if code != lifecycle.Usage || !strings.Contains(stderr, c.says) || stdout != "" {
@@ -123,8 +131,9 @@ func TestHelp(t *testing.T) {
 		args []string
 		says []string
 	}{
-		{[]string{"--help"}, []string{"demo", "dev", "simulator", "130 interrupted"}},
+		{[]string{"--help"}, []string{"demo", "dev", "simulator", "bench", "130 interrupted"}},
 		{[]string{"simulator", "--help"}, []string{"pending-failed", "reset-after", "truncated", "--addr"}},
+		{[]string{"bench", "--help"}, []string{"--purchases", "--latency", "--in-flight", "--rounds", "--light", "--output", "--plot", "light_p99"}},
 		{[]string{"demo", "--help"}, []string{"--purchases", "--seed", "--output", "--keep", "--verbose"}},
 		{[]string{"dev", "--help"}, []string{"--data-dir", "--nats-port", "--redis-port", "--vendor-port", "--http-port", "--no-daemons"}},
 	} {

@@ -21,7 +21,7 @@ func ParseDecimal(literal string) (d Decimal, ok bool) {
 		strings.TrimSpace(literal) != literal || !json.Valid([]byte(literal)) {
 		return Decimal{}, false
 	}
-	return Decimal{parseNumber([]byte(literal))}, true
+	return Decimal{parseNumber(literal)}, true
 }
 
 // Sign is -1, 0 or 1.
@@ -62,7 +62,11 @@ func (n number) compareSize(other number) int {
 
 // magnitude is how many places the first digit stands before the point.
 func (n number) magnitude() *big.Int {
-	return new(big.Int).Add(n.exponent, big.NewInt(int64(len(n.digits))))
+	exponent := n.huge
+	if exponent == nil {
+		exponent = big.NewInt(n.exponent)
+	}
+	return new(big.Int).Add(exponent, big.NewInt(int64(len(n.digits))))
 }
 
 // Amount is the amount of the request; ok is false where it has none that is a
@@ -72,7 +76,7 @@ func (r *Request) Amount() (amount Decimal, ok bool) {
 	if literal == "" {
 		return Decimal{}, false
 	}
-	return Decimal{parseNumber([]byte(literal))}, true
+	return Decimal{parseNumber(literal)}, true
 }
 
 // AmountText is the amount as a JSON number with the digits that were written, or
@@ -90,7 +94,7 @@ func (r *Request) Has(name string) bool {
 		return false
 	}
 	var inner map[string]json.RawMessage
-	if err := json.Unmarshal(r.doc.members[at].raw, &inner); err != nil {
+	if err := json.Unmarshal(r.doc.raw(at), &inner); err != nil {
 		return false
 	}
 	value := string(inner[name])

@@ -14,9 +14,14 @@ type Digest string
 func digest(canonical, key []byte) Digest {
 	if len(key) == 0 {
 		sum := sha256.Sum256(canonical)
-		return Digest("sha256:" + hex.EncodeToString(sum[:]))
+		return spell("sha256:", sum[:])
 	}
 	mac := hmac.New(sha256.New, key)
 	mac.Write(canonical)
-	return Digest("hmac-sha256:" + hex.EncodeToString(mac.Sum(nil)))
+	return spell("hmac-sha256:", mac.Sum(nil))
+}
+
+func spell(algorithm string, sum []byte) Digest {
+	text := append(make([]byte, 0, 80), algorithm...)
+	return Digest(hex.AppendEncode(text, sum))
 }

@@ -1,9 +1,9 @@
 package purchase
 
 import (
-	"bytes"
 	"math/big"
 	"strconv"
+	"strings"
 )
 
 // Limits on an amount that the vendor could never take. They keep arithmetic on
@@ -19,34 +19,52 @@ const (
 type number struct {
 	negative bool
 	digits   string
-	exponent *big.Int
+	exponent int64
+	// huge is the exponent where an int64 cannot hold it, else nil.
+	huge *big.Int
 }
 
+// maxPlainExponent is how long a spelled exponent may be, in bytes, so that it and
+// the length of a body can be added in an int64.
+const maxPlainExponent = 16
+
 // parseNumber reads a literal that is known to obey the JSON number grammar.
-func parseNumber(literal []byte) number {
+func parseNumber(literal string) number {
 	var n number
-	if len(literal) > 0 && literal[0] == '-' {
-		n.negative = true
-		literal = literal[1:]
-	}
-	exponent := new(big.Int)
-	if i := bytes.IndexAny(literal, "eE"); i >= 0 {
-		exponent.SetString(string(bytes.TrimPrefix(literal[i+1:], []byte("+"))), 10)
+	literal, n.negative = strings.CutPrefix(literal, "-")
+	var huge *big.Int
+	if i := strings.IndexAny(literal, "eE"); i >= 0 {
+		exponent := strings.TrimPrefix(literal[i+1:], "+")
+		if len(exponent) <= maxPlainExponent {
+			n.exponent, _ = strconv.ParseInt(exponent, 10, 64) // digits that fit
+		} else {
+			huge, _ = new(big.Int).SetString(exponent, 10) // digits
+		}
 		literal = literal[:i]
 	}
-	digits := literal
-	if i := bytes.IndexByte(literal, '.'); i >= 0 {
-		fraction := literal[i+1:]
-		exponent.Sub(exponent, big.NewInt(int64(len(fraction))))
-		digits = append(append(make([]byte, 0, len(literal)), literal[:i]...), fraction...)
+	whole, fraction, _ := cutByte(literal, '.')
+	shift := -int64(len(fraction)) // of the exponent, so that the digits are a whole number
+	if whole = strings.TrimLeft(whole, "0"); whole == "" {
+		fraction = strings.TrimLeft(fraction, "0")
 	}
-	digits = bytes.TrimLeft(digits, "0")
-	trimmed := bytes.TrimRight(digits, "0")
-	if len(trimmed) == 0 {
-		return number{exponent: new(big.Int)}
+	digits := len(whole) + len(fraction)
+	if fraction = strings.TrimRight(fraction, "0"); fraction == "" {
+		whole = strings.TrimRight(whole, "0")
 	}
-	exponent.Add(exponent, big.NewInt(int64(len(digits)-len(trimmed))))
-	n.digits, n.exponent = string(trimmed), exponent
+	shift += int64(digits - len(whole) - len(fraction))
+	if whole == "" && fraction == "" {
+		return number{}
+	}
+	n.digits = whole + fraction
+	if huge == nil {
+		n.exponent += shift
+		return n
+	}
+	if huge.Add(huge, big.NewInt(shift)); huge.IsInt64() {
+		n.exponent = huge.Int64()
+	} else {
+		n.huge = huge
+	}
 	return n
 }
 
@@ -61,20 +79,22 @@ func (n number) appendCanonical(dst []byte) []byte {
 	}
 	dst = append(dst, n.digits...)
 	dst = append(dst, 'e')
-	return n.exponent.Append(dst, 10)
+	if n.huge != nil {
+		return n.huge.Append(dst, 10)
+	}
+	return strconv.AppendInt(dst, n.exponent, 10)
 }
 
 // payable reports whether the value can be an amount of money: above zero, and
 // of a size that a decimal column can hold.
 func (n number) payable() bool {
-	if n.digits == "" || n.negative || !n.exponent.IsInt64() {
+	if n.digits == "" || n.negative || n.huge != nil {
 		return false
 	}
-	exponent := n.exponent.Int64()
-	if exponent > maxAmountIntegerDigits || exponent < -maxAmountFractionDigits {
+	if n.exponent > maxAmountIntegerDigits || n.exponent < -maxAmountFractionDigits {
 		return false
 	}
-	return int64(len(n.digits))+exponent <= maxAmountIntegerDigits
+	return int64(len(n.digits))+n.exponent <= maxAmountIntegerDigits
 }
 
 // isDecimal reports whether s is a plain decimal that is also a JSON number:

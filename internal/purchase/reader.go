@@ -10,7 +10,7 @@ import (
 // grammar to report. What it reads has one canonical form: keys sorted by their
 // bytes, no white space, one spelling for each string and number.
 type reader struct {
-	in        []byte
+	in        string
 	at        int
 	depth     int // of the value being read, below the top-level object
 	deepest   int
@@ -78,13 +78,13 @@ func (r *reader) value() node {
 	case kindNumber:
 		n.text = string(parseNumber(r.scalar()).appendCanonical(nil))
 	default:
-		n.text = string(r.scalar())
+		n.text = r.scalar()
 	}
 	return n
 }
 
 // scalar consumes a number or a literal name.
-func (r *reader) scalar() []byte {
+func (r *reader) scalar() string {
 	start := r.at
 	for r.at < len(r.in) && !endsScalar(r.in[r.at]) {
 		r.at++
@@ -192,7 +192,7 @@ func (r *reader) string() (text string, wellFormed bool) {
 		r.at++
 	}
 	if r.in[r.at] == '"' {
-		text = string(r.in[start:r.at])
+		text = r.in[start:r.at]
 		r.at++
 		return text, true
 	}
@@ -233,7 +233,7 @@ func (r *reader) string() (text string, wellFormed bool) {
 // unit consumes a \uXXXX escape.
 func (r *reader) unit() rune {
 	var v rune
-	for _, c := range r.in[r.at+2 : r.at+6] {
+	for _, c := range []byte(r.in[r.at+2 : r.at+6]) {
 		switch {
 		case c >= 'a':
 			c -= 'a' - 10

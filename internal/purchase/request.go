@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 )
@@ -91,7 +91,7 @@ func (r *Request) scalar(name string) json.RawMessage {
 	if at < 0 || r.doc.members[at].kind == kindObject || r.doc.members[at].kind == kindArray {
 		return nil
 	}
-	return json.RawMessage(r.doc.members[at].raw)
+	return json.RawMessage(r.doc.raw(at))
 }
 
 // amount is the literal of the amount as a JSON number, or "" where the request
@@ -103,7 +103,7 @@ func (r *Request) amount() string {
 	}
 	switch m := &r.doc.members[at]; {
 	case m.kind == kindNumber:
-		return string(m.raw)
+		return m.text
 	case m.kind == kindString && isDecimal(m.text):
 		return m.text
 	default:
@@ -119,12 +119,13 @@ func (r *Request) canonical() []byte {
 		name  string
 		value []byte
 	}
-	parts := make([]part, 0, len(r.doc.members)+1)
+	var few [usualMembers + 1]part
+	parts := few[:0]
 	for i := range r.doc.members {
-		name, value := r.doc.members[i].name, r.doc.canonical[i]
-		if name == fieldAmount {
+		name, value := r.doc.members[i].name, r.doc.canonicalOf(i)
+		if name == fieldAmount && r.doc.members[i].kind == kindString {
 			if literal := r.amount(); literal != "" {
-				value = parseNumber([]byte(literal)).appendCanonical(nil)
+				value = parseNumber(literal).appendCanonical(nil)
 			}
 		}
 		if name == fieldChannelID && r.channelID != "" {
@@ -135,7 +136,7 @@ func (r *Request) canonical() []byte {
 	if r.channelID != "" {
 		parts = append(parts, part{fieldChannelID, appendString(nil, r.channelID)})
 	}
-	sort.Slice(parts, func(i, j int) bool { return parts[i].name < parts[j].name })
+	slices.SortFunc(parts, func(a, b part) int { return strings.Compare(a.name, b.name) })
 	out := append(make([]byte, 0, len(r.doc.body)+64), '{')
 	for i, p := range parts {
 		if i > 0 {
@@ -158,7 +159,8 @@ func (r *Request) VendorBody() []byte {
 		start, end int
 		text       []byte
 	}
-	var edits []edit
+	var few [2]edit
+	edits := few[:0]
 	if at := r.doc.find(fieldAmount); at >= 0 && r.doc.members[at].kind == kindString {
 		if literal := r.amount(); literal != "" {
 			edits = append(edits, edit{r.doc.members[at].start, r.doc.members[at].end, []byte(literal)})
@@ -177,7 +179,7 @@ func (r *Request) VendorBody() []byte {
 	if len(edits) == 0 {
 		return r.doc.body
 	}
-	sort.Slice(edits, func(i, j int) bool { return edits[i].start < edits[j].start })
+	slices.SortFunc(edits, func(a, b edit) int { return a.start - b.start })
 	out := make([]byte, 0, len(r.doc.body)+64)
 	from := 0
 	for _, e := range edits {

@@ -16,7 +16,7 @@ func (t *Total) Add(amount Decimal) bool {
 		return false
 	}
 	units, _ := new(big.Int).SetString(amount.n.digits, 10) // digits are nothing else
-	places := amount.n.exponent.Int64() + maxAmountFractionDigits
+	places := amount.n.exponent + maxAmountFractionDigits
 	if places < 0 {
 		return false // payable lets none through
 	}

@@ -1,9 +1,6 @@
 package purchase
 
-import (
-	"regexp"
-	"strings"
-)
+import "strings"
 
 // Refusal is a purchase that is refused here, before any call, with the code
 // that the vendor would have given. Message names fields and never values.
@@ -19,7 +16,11 @@ func Expired() *Refusal {
 	return &Refusal{CodeExpired, messageExpired, ClassExpired, SourceExpiry}
 }
 
-var mobileNumber = regexp.MustCompile(`^\+27[0-9]{9}$`)
+// isMobileNumber reports whether s is +27 and nine digits.
+func isMobileNumber(s string) bool {
+	digits, found := strings.CutPrefix(s, "+27")
+	return found && len(digits) == 9 && allDigits(digits)
+}
 
 // customerField names the field that identifies the customer, by the category
 // in a product code CCC-BBB-NNN (pagamio-api.md, "Purchase" and "Catalog").
@@ -59,10 +60,10 @@ func (r *Request) Validate() *Refusal {
 	if wrong := r.wrongTypes(); len(wrong) > 0 {
 		return refuse(CodeInvalidFormat, messageWrongType+strings.Join(wrong, ", ")+".")
 	}
-	if literal := r.amount(); literal == "" || !parseNumber([]byte(literal)).payable() {
+	if literal := r.amount(); literal == "" || !parseNumber(literal).payable() {
 		return refuse(CodeInvalidAmount, messageAmount)
 	}
-	if !r.absent(fieldMobileNumber) && !mobileNumber.MatchString(r.text(fieldMobileNumber)) {
+	if !r.absent(fieldMobileNumber) && !isMobileNumber(r.text(fieldMobileNumber)) {
 		return refuse(CodeInvalidPhone, messageMobileNumber)
 	}
 	return nil
@@ -73,7 +74,7 @@ func refuse(code, message string) *Refusal {
 }
 
 func (r *Request) missing() []string {
-	required := []string{fieldProductCode, fieldAmount, fieldPaymentMethod, fieldChannelID}
+	required := append(make([]string, 0, 5), fieldProductCode, fieldAmount, fieldPaymentMethod, fieldChannelID)
 	category, _, _ := strings.Cut(r.ProductCode(), "-")
 	if field, ok := customerField[category]; ok {
 		required = append(required, field)

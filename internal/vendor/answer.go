@@ -52,7 +52,7 @@ func readAnswer(body []byte, dataFields []string) (answer, error) {
 	if err := a.add(top); err != nil {
 		return answer{}, err
 	}
-	a.data = top["data"]
+	a.data = top.get("data")
 	if a.data == nil {
 		return a, nil
 	}
@@ -86,10 +86,10 @@ func (a *answer) add(o object) error {
 	for _, name := range []string{"responseMessage", "message", "rejectionReason"} {
 		a.say(o.message(name))
 	}
-	if _, there := o["rejectionReason"]; there && o.message("rejectionReason") != "" {
+	if o.message("rejectionReason") != "" {
 		a.failureNoted = true
 	}
-	return a.addReceipt(o["receipt"])
+	return a.addReceipt(o.get("receipt"))
 }
 
 func (a *answer) addTexts(o object) error {
@@ -125,8 +125,8 @@ func (a *answer) addTexts(o object) error {
 
 // addError reads error, which is an object, or a text as in a 429.
 func (a *answer) addError(o object) error {
-	raw, there := o["error"]
-	if !there {
+	raw := o.get("error")
+	if raw == nil {
 		return nil
 	}
 	if raw[0] != '{' {

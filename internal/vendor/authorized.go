@@ -19,18 +19,23 @@ import (
 func (c *Client) authorized(ctx context.Context, call call, decide func(status int, body []byte) purchase.Outcome) purchase.Outcome {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	renewals := []func(context.Context, token) (token, error){c.session.renew, c.session.relogin}
 	held, err := c.session.token(ctx)
-	for {
+	for refused := 0; ; refused++ {
 		if err != nil {
 			return tokenOutcome(err)
 		}
 		outcome := c.attempt(ctx, call, held.value, decide)
-		if outcome.Kind != purchase.Unauthorized || len(renewals) == 0 {
+		if outcome.Kind != purchase.Unauthorized {
 			return outcome
 		}
-		held, err = renewals[0](ctx, held)
-		renewals = renewals[1:]
+		switch refused {
+		case 0:
+			held, err = c.session.renew(ctx, held)
+		case 1:
+			held, err = c.session.relogin(ctx, held)
+		default:
+			return outcome
+		}
 	}
 }
 

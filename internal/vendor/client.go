@@ -77,10 +77,13 @@ type Client struct {
 	merchantID string
 	timeout    time.Duration
 	observe    func(Call)
-	http       *http.Client
-	owned      *http.Transport // nil where the transport is the caller's
-	session    *session
-	now        func() time.Time
+	// transport is called without an http.Client, which would follow redirects: a
+	// purchase that is sent on by a 307 could be made twice, and a token does not
+	// belong on another host.
+	transport http.RoundTripper
+	owned     *http.Transport // nil where the transport is the caller's
+	session   *session
+	now       func() time.Time
 }
 
 // New makes a client and calls nobody: the first token is had when it is needed,
@@ -115,10 +118,10 @@ func New(config Config) (*Client, error) {
 		if size == 0 {
 			size = defaultMaxInFlight
 		}
-		c.owned = newTransport(size)
+		c.owned = NewTransport(size)
 		transport = c.owned
 	}
-	c.http = newHTTPClient(transport)
+	c.transport = transport
 	c.session = newSession(c, config.Username, config.Password)
 	if config.Share != nil {
 		// Here, and not when a token is needed: it would eat up a purchase's time limit.

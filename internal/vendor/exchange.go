@@ -67,37 +67,59 @@ func (c *Client) do(ctx context.Context, call call, token string) exchange {
 		return exchange{err: fmt.Errorf("%w: %w", errNotConnected, publicCause(err))}
 	}
 	request.URL.RawQuery = call.query
-	request.Header.Set("Accept", "application/json")
-	request.Header.Set("User-Agent", "vendstream")
-	if call.body != nil {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	response, err := c.http.Do(request)
+	request.Header = header(call.body != nil, token)
+	response, err := c.transport.RoundTrip(request)
 	if err != nil {
 		if sent.provesNothingSent() {
 			return exchange{err: fmt.Errorf("%w: %w", errNotConnected, publicCause(err))}
 		}
 		return exchange{err: fmt.Errorf("%w: %w", errNoAnswer, publicCause(err))}
 	}
-	body, err := readBody(response.Body, call.limit)
+	body, err := readBody(response, call.limit)
 	return exchange{status: response.StatusCode, body: body, err: err}
+}
+
+// Values of headers that all requests share; nobody changes them.
+var (
+	acceptJSON = []string{"application/json"}
+	userAgent  = []string{"vendstream"}
+)
+
+func header(withBody bool, token string) http.Header {
+	h := make(http.Header, 4)
+	h["Accept"], h["User-Agent"] = acceptJSON, userAgent
+	if withBody {
+		h["Content-Type"] = acceptJSON
+	}
+	if token != "" {
+		h["Authorization"] = []string{"Bearer " + token}
+	}
+	return h
 }
 
 // readBody reads an answer to its end, which gives the connection back to the
 // pool. One that is too large or breaks off is closed unread.
-func readBody(body io.ReadCloser, limit int64) ([]byte, error) {
+func readBody(response *http.Response, limit int64) ([]byte, error) {
+	body := response.Body
 	defer func() { _ = body.Close() }() // nothing can be done, and nothing is lost
-	read, err := io.ReadAll(io.LimitReader(body, limit+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", errNoAnswer, publicCause(err))
-	case int64(len(read)) > limit:
-		return nil, errTooLarge
-	default:
-		return read, nil
+	room := int64(bytes.MinRead)
+	if length := response.ContentLength; length >= 0 {
+		room = min(length, limit) + 1 // the end shows in a read that has room
+	}
+	read := make([]byte, 0, room)
+	for {
+		n, err := body.Read(read[len(read):cap(read)])
+		read = read[:len(read)+n]
+		switch {
+		case int64(len(read)) > limit:
+			return nil, errTooLarge
+		case err == io.EOF:
+			return read, nil
+		case err != nil:
+			return nil, fmt.Errorf("%w: %w", errNoAnswer, publicCause(err))
+		case len(read) == cap(read):
+			read = append(read, 0)[:len(read)]
+		}
 	}
 }
 

@@ -80,7 +80,7 @@ func readFields(body []byte) ([]Field, error) {
 	if err != nil {
 		return nil, err
 	}
-	return readList(whole["fields"], fieldFields, func(o object) (Field, error) {
+	return readList(whole.get("fields"), fieldFields, func(o object) (Field, error) {
 		name, err := required(o, "name")
 		return Field{Name: name, Type: o.message("type"), Required: o.isTrue("required")}, err
 	})

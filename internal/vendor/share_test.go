@@ -205,7 +205,7 @@ func TestShareThatGoesAwayInBetween(t *testing.T) {
 		v := &issuer{}
 		together(t, v, func(t *testing.T, share *fakeShare, _ *fake, clients []*Client) {
 			brittle := &brittleShare{TokenShare: share, left: good}
-			c := sharer(t, brittle, Config{Transport: clients[0].http.Transport})
+			c := sharer(t, brittle, Config{Transport: clients[0].transport})
 			buy(t, c, purchase.Completed)
 			v.revoke()
 			buy(t, c, purchase.Completed)

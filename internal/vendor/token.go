@@ -54,10 +54,10 @@ func readGrant(body []byte) (grant, error) {
 	if err != nil {
 		return grant{}, err
 	}
-	if top["data"] == nil {
+	if top.get("data") == nil {
 		return flat.usable()
 	}
-	data, err := readObject(top["data"], tokenDataFields)
+	data, err := readObject(top.get("data"), tokenDataFields)
 	if err != nil {
 		return grant{}, err
 	}

@@ -76,7 +76,7 @@ func readItems(body []byte) ([]json.RawMessage, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = page["content"]
+		list = page.get("content")
 	}
 	if len(list) == 0 || list[0] != '[' {
 		return nil, errNoList
@@ -159,11 +159,11 @@ func classifyItem(raw json.RawMessage) purchase.Outcome {
 	if err != nil {
 		return unknown(err)
 	}
-	word, err := itemStatus(fields["status"])
+	word, err := itemStatus(fields.get("status"))
 	if err != nil {
 		return unknown(err)
 	}
-	delete(fields, "status") // an object here, where a purchase answer has a word
+	fields = fields.without("status") // an object here, where a purchase answer has a word
 	var a answer
 	if err := a.add(fields); err != nil {
 		return unknown(err)

@@ -16,10 +16,10 @@ const (
 	maxResponseHeader = 64 << 10 // bytes
 )
 
-// newTransport makes the account's own pool of connections. It keeps as many
+// NewTransport makes the account's own pool of connections. It keeps as many
 // alive as there may be purchases at once, and opens at most twice that, so that
 // polls and logins do not wait behind purchases.
-func newTransport(maxInFlight int) *http.Transport {
+func NewTransport(maxInFlight int) *http.Transport {
 	// HTTP/1.1 alone: one purchase has one connection, so that what is lost with a
 	// connection is one outcome, and what was written can be proven (see trace).
 	protocols := new(http.Protocols)
@@ -37,16 +37,5 @@ func newTransport(maxInFlight int) *http.Transport {
 		MaxResponseHeaderBytes: maxResponseHeader,
 		// Answers are small, and a size limit should hold for what was sent.
 		DisableCompression: true,
-	}
-}
-
-// newHTTPClient follows no redirects: a purchase that is sent on by a 307 could
-// be made twice, and a token does not belong on another host.
-func newHTTPClient(transport http.RoundTripper) *http.Client {
-	return &http.Client{
-		Transport: transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse
-		},
 	}
 }

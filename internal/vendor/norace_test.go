@@ -1,0 +1,5 @@
+//go:build !race
+
+package vendor
+
+const raceFactor = 1

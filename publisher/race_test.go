@@ -1,0 +1,7 @@
+//go:build race
+
+package publisher
+
+// raceFactor loosens allocation budgets: the race detector keeps values on the
+// heap that are else on the stack, and empties pools at random.
+const raceFactor = 3
