@@ -198,8 +198,8 @@ func (j *job) held(work, stop context.Context) worker.Disposition {
 // Redis says is enough; where Redis has forgotten and the message was delivered
 // before, it is not.
 func (j *job) mayHaveActed() bool {
-	if j.answer.Sent {
-		return true
+	if j.answer.Sent || publisher.Repairs(j.delivery.Header) > 0 {
+		return true // nobody knows what became of a request that is repaired
 	}
 	if !j.expires.IsZero() && j.answer.State != purchase.Absent {
 		return false

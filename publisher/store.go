@@ -3,6 +3,7 @@ package publisher
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -115,10 +116,13 @@ func (s *Store) Handoff(ctx context.Context, account, reference string) (*purcha
 	return h, m.Sequence, err
 }
 
+// ErrUnreadable is wrapped where what is stored is not what belongs there.
+var ErrUnreadable = errors.New("publisher: unreadable")
+
 func decode[T any](m *stored) (*T, error) {
 	v := new(T)
 	if err := json.Unmarshal(m.Data, v); err != nil {
-		return nil, fmt.Errorf("publisher: message %d does not hold a %T: %w", m.Sequence, *v, err)
+		return nil, fmt.Errorf("%w: message %d does not hold a %T: %w", ErrUnreadable, m.Sequence, *v, err)
 	}
 	return v, nil
 }

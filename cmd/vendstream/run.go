@@ -98,7 +98,7 @@ again under another reference), 5 could not connect, 130 interrupted.`,
 	root.SetHelpCommand(p.help())
 	root.AddCommand(
 		p.consumer(), p.poller(), p.serve(), p.provision(),
-		p.submit(), p.batch(), p.results(), p.dead(), p.status(), p.accounts(), p.products(), p.lookup(), p.config(), p.version(),
+		p.submit(), p.batch(), p.results(), p.dead(), p.status(), p.audit(), p.accounts(), p.products(), p.lookup(), p.config(), p.version(),
 	)
 	return root
 }

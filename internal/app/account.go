@@ -71,7 +71,7 @@ func (a *app) newAccount(ctx context.Context, one config.Account, owner string, 
 			return nil, err
 		}
 		config := consumer.Config{
-			Account: purchase.Account{Name: one.Name, ChannelID: one.ChannelID, DigestKey: []byte(a.cfg.Dedupe.DigestKey.Reveal())},
+			Account: purchaseAccount(a.cfg, one),
 			Owner:   owner,
 			Slots:   one.MaxInFlight,
 			Lookups: map[purchase.LookupKind]bool{

@@ -116,7 +116,7 @@ func work(ctx context.Context, cfg *config.Config, opt Options, web *telemetry.S
 	opt.Log.Info().Int("accounts", len(cfg.Accounts)).Bool("consumer", opt.Roles.Consumer).Bool("poller", opt.Roles.Poller).
 		Str("http", web.Addr()).Msg("started")
 	started()
-	err = lifecycle.Run(ctx, a.work(), lifecycle.Stage{{Name: "statistics", Run: a.statistics}})
+	err = lifecycle.Run(ctx, a.work(), append(a.upkeep(opt.Roles), lifecycle.Component{Name: "statistics", Run: a.statistics}))
 	opt.Log.Info().Err(err).Msg("stopped")
 	return err
 }

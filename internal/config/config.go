@@ -29,6 +29,7 @@ type Config struct {
 	Poller    Poller
 	Vendor    Vendor
 	Catalog   Catalog
+	Audit     Audit
 	Accounts  []Account // in the order given; names are unique; may be empty
 
 	// Origins says where each key got its value, those of accounts one by one:
@@ -123,6 +124,11 @@ type Vendor struct {
 // Catalog is about the products of accounts that have a MerchantID.
 type Catalog struct {
 	Refresh time.Duration // between fetches; default 15m
+}
+
+// Audit is about the audit of recent requests beside the consumers.
+type Audit struct {
+	Every time.Duration // between looks; default 5m, 0 is never
 }
 
 // Account is one set of vendor credentials.

@@ -89,6 +89,7 @@ func TestFaults(t *testing.T) {
 		{"retry: {attempts: many}", "retry.attempts: must be a whole number"},
 		{"retry: {attempts: 1.5}", "retry.attempts: must be a whole number"},
 		{"vendor: {timeout: 0s}", "vendor.timeout: must be above zero"},
+		{"audit: {every: -1s}", "audit.every: must not be below zero"},
 		{"catalog: {refresh: 0s}", "catalog.refresh: must be above zero"},
 		{"catalog: {refresh: 15}", "catalog.refresh: must be a duration with its unit"},
 		{"poller: {escalate_after: -1s}", "poller.escalate_after: must not be below zero"},

@@ -142,6 +142,17 @@ var fields = []field[Config]{
 		at:    func(c *Config) any { return &c.Catalog.Refresh },
 		check: positive(func(c *Config) *time.Duration { return &c.Catalog.Refresh }),
 	},
+	{
+		key: "audit.every", def: "5m",
+		help: "time between audits of recent requests beside the consumers; 0 is never",
+		at:   func(c *Config) any { return &c.Audit.Every },
+		check: func(c *Config) string {
+			if c.Audit.Every < 0 {
+				return "must not be below zero"
+			}
+			return ""
+		},
+	},
 }
 
 // The keys that hold lists.

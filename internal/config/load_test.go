@@ -24,6 +24,7 @@ retry:    {base: 2s, max: 2m, jitter: 0.5, attempts: 3}
 poller:   {schedule: [{until: 2m, every: 1s}, {every: 1m}], escalate_after: 0}
 vendor:   {timeout: 10s}
 catalog:  {refresh: 1h}
+audit:    {every: 1m}
 accounts:
   - name: acme
     base_url: "https://vas.example/api/v1/"
@@ -63,6 +64,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Vendor:  Vendor{Timeout: 30 * time.Second},
 		Catalog: Catalog{Refresh: 15 * time.Minute},
+		Audit:   Audit{Every: 5 * time.Minute},
 	}
 	if !reflect.DeepEqual(cfg, want) {
 		t.Errorf("got  %+v\nwant %+v", cfg, want)
@@ -114,6 +116,7 @@ func TestFile(t *testing.T) {
 		Poller:    Poller{Schedule: []Step{{2 * time.Minute, time.Second}, {0, time.Minute}}},
 		Vendor:    Vendor{Timeout: 10 * time.Second},
 		Catalog:   Catalog{Refresh: time.Hour},
+		Audit:     Audit{Every: time.Minute},
 		Accounts: []Account{
 			{
 				Name: "acme", BaseURL: "https://vas.example/api/v1", Username: "00123", Password: NewSecret("0123"),
@@ -203,7 +206,7 @@ func TestEveryKeyHasItsVariableAndFlag(t *testing.T) {
 		"log.level": "warn", "log.format": "console", "subjects.prefix": "x", "dedupe.lease": "61s", "dedupe.ttl": "2h",
 		"dedupe.digest_key": "dk", "retention.requests": "1h", "retention.results": "9000h", "retry.base": "3s", "retry.max": "4s",
 		"retry.jitter": "1", "retry.attempts": "9", "poller.escalate_after": "1s", "vendor.timeout": "7s",
-		"catalog.refresh": "2m",
+		"catalog.refresh": "2m", "audit.every": "2m",
 	}
 	files := map[string]string{"c": ""}
 	for _, f := range fields {

@@ -46,6 +46,8 @@ vendor:
     timeout: 1m30s
 catalog:
     refresh: 15m
+audit:
+    every: 5m
 accounts:
     - name: acme
       base_url: https://vas-sandbox-api.pagamio.tech/api/v1

@@ -102,6 +102,18 @@ var rules = []rule{
 		why: "adapters know the domain and not each other",
 	},
 	{
+		from:  []string{"./internal/audit", "./internal/housekeeping"},
+		never: []string{"./..."},
+		but: []string{
+			"./internal/purchase",
+			"./publisher",
+			"./internal/broker", // what a reading of a stream is
+			"./internal/worker", // the type of a delivery
+			"./internal/audit",  // whose judgement housekeeping acts on
+		},
+		why: "they hold the streams against the contract, and must not share what the consumers decide",
+	},
+	{
 		from:  []string{"./internal/gate"},
 		never: []string{"./..."},
 		but:   []string{"./internal/purchase", "./internal/worker", "./internal/pause"},

@@ -11,7 +11,7 @@ func fake() graph {
 	for _, name := range []string{
 		"cmd/vendstream", "cmd/vendlab", "internal/purchase", "consumer", "poller", "publisher",
 		"internal/vendor", "internal/dedupe", "internal/quota", "internal/tokens", "internal/catalog", "internal/config", "internal/broker",
-		"internal/gate", "internal/telemetry", "internal/lifecycle", "internal/worker",
+		"internal/gate", "internal/audit", "internal/housekeeping", "internal/telemetry", "internal/lifecycle", "internal/worker",
 		"internal/output", "internal/simulator", "internal/servertest", "internal/app",
 	} {
 		path := module + "/" + name

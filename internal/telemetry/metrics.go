@@ -47,6 +47,12 @@ type Metrics struct {
 	PendingOldestAge *prometheus.GaugeVec // account
 	Escalated        *prometheus.GaugeVec // account
 
+	// What the audit and housekeeping say.
+	AuditOldestOpen     *prometheus.GaugeVec   // account
+	AuditUnaccounted    *prometheus.GaugeVec   // account
+	RequestsPurged      *prometheus.CounterVec // account
+	HousekeepingBlocked *prometheus.GaugeVec   // account
+
 	// What should not happen.
 	EscalatedTotal *prometheus.CounterVec // account
 	Contradictions *prometheus.CounterVec // account
@@ -124,6 +130,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Escalated: gauge("escalated",
 			"Open purchases older than poller.escalate_after.", "account"),
 
+		AuditOldestOpen: gauge("audit_oldest_open_seconds",
+			"Seconds since the oldest request without an end was published, at the last audit; 0 with none.", "account"),
+		AuditUnaccounted: gauge("audit_unaccounted",
+			"Acknowledged requests without an end, among those that this process has audited. Each is an incident.", "account"),
+		RequestsPurged: counter("requests_purged_total",
+			"Settled requests that were purged after retention.requests.", "account"),
+		HousekeepingBlocked: gauge("housekeeping_blocked",
+			"1 while a request older than retention.requests cannot be purged, since it is not settled; else 0.", "account"),
+
 		EscalatedTotal: counter("escalated_total",
 			"Purchases that were open longer than poller.escalate_after, each counted once.", "account"),
 		Contradictions: counter("contradictions_total",
@@ -139,7 +154,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 // series that appeared with its first event would hide that event from increase()
 // and rate(), and so from alerts.
 func (m *Metrics) AddAccount(account string) {
-	for _, counter := range []*prometheus.CounterVec{m.Duplicates, m.Conflicts, m.Redelivered, m.EscalatedTotal, m.Contradictions} {
+	for _, counter := range []*prometheus.CounterVec{m.Duplicates, m.Conflicts, m.Redelivered, m.EscalatedTotal, m.Contradictions, m.RequestsPurged} {
 		counter.WithLabelValues(account)
 	}
 	for _, gauge := range []*prometheus.GaugeVec{m.InFlight, m.Backlog, m.Pending, m.PendingOldestAge, m.Escalated} {
