@@ -13,6 +13,8 @@ FUZZTIME ?= 10s
 
 # Flags of `vendlab bench`.
 BENCH ?=
+# How often each action is tried at each failpoint.
+RUNS ?= 20
 
 empty :=
 comma := ,
@@ -30,6 +32,7 @@ help:
 	@echo 'make demo        the main job in one process'
 	@echo 'make fuzz        every fuzz test for FUZZTIME ($(FUZZTIME))'
 	@echo 'make bench       what a purchase costs, beside a bare loop without the pipeline'
+	@echo 'make failpoints  every fault at every effect, RUNS ($(RUNS)) times each, and a table'
 	@echo 'make bench-once  one iteration of every benchmark'
 
 .PHONY: check
@@ -37,6 +40,7 @@ check:
 	@unformatted=$$(gofmt -l .) || exit 1; \
 	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:" $$unformatted >&2; exit 1; fi
 	$(GO) vet ./...
+	$(GO) vet -tags failpoint ./internal/app
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) run ./internal/importrules
 
@@ -81,6 +85,15 @@ bench: tools
 .PHONY: bench-once
 bench-once: tools
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
+
+# Hours: 172 points. FAILPOINT_ACTIONS, FAILPOINT_POINTS and FAILPOINT_TIME choose
+# less. The table goes to standard output, the rest to standard error.
+.PHONY: failpoints
+failpoints: tools
+	@table=$$(mktemp) || exit 1; \
+	FAILPOINT_RUNS=$(RUNS) FAILPOINT_TABLE=$$table \
+		$(GO) test -count=1 -timeout=0 -v -run '^TestRuns$$' ./internal/failpoint/runs >&2; status=$$?; \
+	cat $$table; rm -f $$table; exit $$status
 
 .PHONY: clean
 clean:

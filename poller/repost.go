@@ -17,9 +17,18 @@ var (
 	errNotCalled = errors.New("poller: the vendor may not be called now")
 )
 
+// movedOn says that the purchase is no longer this hand-off's to post.
+type movedOn struct{ end worker.Disposition }
+
+func (*movedOn) Error() string { return "poller: the purchase has moved on" }
+
 // repost posts a purchase of unknown outcome again, under its reference, and
 // stores what came of it.
 func (j *job) repost(work, stop context.Context) worker.Disposition {
+	if !j.p.beginPost(j.key()) {
+		return j.notPosted(errHeld)
+	}
+	defer j.p.endPost(j.key()) // when what came of it is stored
 	if end, over, err := j.superseded(work); err != nil {
 		return j.putBack(awayRetry, err)
 	} else if over {
@@ -59,7 +68,10 @@ func (j *job) holdsBalance(o purchase.Outcome) bool {
 
 // notPosted ends a look after which no call was made.
 func (j *job) notPosted(why error) worker.Disposition {
+	var moved *movedOn
 	switch {
+	case errors.As(why, &moved):
+		return moved.end
 	case errors.Is(why, errStopping):
 		return j.putBack(0, why)
 	case errors.Is(why, errNotCalled), errors.Is(why, errHeld):
@@ -97,10 +109,6 @@ func (j *job) post(work, stop context.Context) (purchase.Outcome, error) {
 	if c.Gate.Closed() {
 		return purchase.Outcome{}, errNotCalled
 	}
-	if !j.p.beginPost(j.key()) {
-		return purchase.Outcome{}, errHeld
-	}
-	defer j.p.endPost(j.key())
 	claim := dedupe.Claim{Key: j.key(), Digest: j.handoff.RequestDigest, Owner: c.Owner}
 	held, err := c.Records.HoldPost(work, claim, c.PostLease)
 	if err != nil {
@@ -132,6 +140,13 @@ func (j *job) post(work, stop context.Context) (purchase.Outcome, error) {
 	if stop.Err() != nil {
 		return purchase.Outcome{}, errStopping
 	}
+	// Once more, as the last thing before the call: the wait for a permit may have been
+	// long, and somebody else may have stored an answer or the result since.
+	if end, over, err := j.superseded(work); err != nil {
+		return purchase.Outcome{}, err
+	} else if over {
+		return purchase.Outcome{}, &movedOn{end}
+	}
 	outcome, called := c.Gate.Purchase(func() purchase.Outcome {
 		return c.Vendor.Purchase(work, j.handoff.MerchantReference, j.request.VendorBody())
 	})
@@ -155,6 +170,10 @@ func (j *job) post(work, stop context.Context) (purchase.Outcome, error) {
 // which returns the original's answer. /transactions has settled the purchase:
 // where no receipt is to be had, the result goes out without.
 func (j *job) fetchReceipt(work, stop context.Context, completed purchase.Outcome) worker.Disposition {
+	if !j.p.beginPost(j.key()) {
+		return j.notPosted(errHeld)
+	}
+	defer j.p.endPost(j.key())
 	if end, over, err := j.superseded(work); err != nil {
 		return j.putBack(awayRetry, err)
 	} else if over {

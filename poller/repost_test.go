@@ -243,3 +243,27 @@ func TestUpgrades(t *testing.T) {
 		})
 	})
 }
+
+// The wait for a permit is long enough for another worker to store what it was
+// answered: the purchase is not posted again then (contract, promise 2).
+func TestSupersededWhileItWaitsForAPermit(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		l := newLimiter(t, 0, 3*time.Second)
+		w.config.Limiter = l
+		w.open(purchase.OpenUnknown, "")
+		w.looks, w.posts = []purchase.Outcome{outcome(purchase.NotFound)}, []purchase.Outcome{failed}
+		_, stop := w.start()
+		w.pass(6 * time.Second)
+		w.mu.Lock() // a newer hand-off takes this one's place
+		w.open(purchase.OpenInFlight, "tx-1").visible = time.Now().Add(time.Hour)
+		w.mu.Unlock()
+		l.mu.Lock()
+		l.left = 1
+		l.mu.Unlock()
+		w.pass(3 * time.Second)
+		stop()
+		if len(w.bodies) != 0 {
+			t.Errorf("posted %d times: %s", len(w.bodies), w.writes())
+		}
+	})
+}

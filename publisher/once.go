@@ -76,7 +76,7 @@ func (s *Store) attempt(ctx context.Context, stream string, m *nats.Msg, last ui
 	call, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	// The client writes its options into the header: the same ones every time.
-	ack, err := s.js.PublishMsg(call, m,
+	ack, err := s.Wire.Publish(call, m,
 		jetstream.WithExpectStream(stream),
 		jetstream.WithExpectLastSequencePerSubject(last),
 		jetstream.WithRetryAttempts(0))
@@ -129,7 +129,7 @@ func copyMsg(m *nats.Msg) *nats.Msg {
 // where there is none. It does not use direct gets, which any replica may
 // answer: a miss there proves nothing.
 func (s *Store) last(ctx context.Context, stream, subject string) (*stored, error) {
-	return s.get(ctx, stream, query{LastBySubject: subject})
+	return get(ctx, s.Wire, stream, query{LastBySubject: subject})
 }
 
 // query is what the server's API for single messages is asked.
@@ -138,14 +138,14 @@ type query struct {
 	Sequence      uint64 `json:"seq,omitempty"`
 }
 
-func (s *Store) get(ctx context.Context, stream string, query query) (*stored, error) {
+func get(ctx context.Context, w Wire, stream string, query query) (*stored, error) {
 	body, err := json.Marshal(query)
 	if err != nil {
 		return nil, err
 	}
 	call, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	reply, err := s.nc.RequestWithContext(call, "$JS.API.STREAM.MSG.GET."+stream, body)
+	reply, err := w.Request(call, "$JS.API.STREAM.MSG.GET."+stream, body)
 	if err != nil {
 		return nil, err
 	}

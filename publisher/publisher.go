@@ -22,7 +22,7 @@ const submitTimeout = 30 * time.Second
 
 // Publisher submits purchase requests. It is safe for concurrent use.
 type Publisher struct {
-	js       jetstream.JetStream
+	wire     Wire
 	subjects Subjects
 	window   int
 }
@@ -37,17 +37,21 @@ func WithSubjects(s Subjects) Option { return func(p *Publisher) { p.subjects = 
 // Default: DefaultWindow.
 func WithWindow(n int) Option { return func(p *Publisher) { p.window = max(1, n) } }
 
+// WithWire puts something between a Publisher and the servers, for tests.
+func WithWire(through func(Wire) Wire) Option {
+	return func(p *Publisher) { p.wire = through(p.wire) }
+}
+
 // New makes a Publisher on a connection, which stays the caller's to close.
 func New(nc *nats.Conn, options ...Option) (*Publisher, error) {
-	p := &Publisher{window: DefaultWindow}
-	for _, option := range options {
-		option(p)
-	}
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(publishTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("publisher: %w", err)
 	}
-	p.js = js
+	p := &Publisher{window: DefaultWindow, wire: wire{nc, js}}
+	for _, option := range options {
+		option(p)
+	}
 	return p, nil
 }
 
@@ -98,7 +102,7 @@ func (p *Publisher) submit(ctx context.Context, r Request, m *nats.Msg, referenc
 	ack, err := backoff.RetryWithData(func() (*jetstream.PubAck, error) {
 		call, cancel := context.WithTimeout(ctx, publishTimeout)
 		defer cancel()
-		ack, err := p.js.PublishMsg(call, copyMsg(m), jetstream.WithExpectStream(p.subjects.RequestsStream()))
+		ack, err := p.wire.Publish(call, copyMsg(m), jetstream.WithExpectStream(p.subjects.RequestsStream()))
 		if err != nil && (refused(err) || errors.Is(err, nats.ErrConnectionClosed)) {
 			return nil, backoff.Permanent(err)
 		}
@@ -149,15 +153,8 @@ func (p *Publisher) distinct(ctx context.Context, done Submitted, m *nats.Msg) (
 
 // holds reports whether the message with that sequence holds the same payload.
 func (p *Publisher) holds(ctx context.Context, sequence uint64, ours *purchase.Request) (bool, error) {
-	stream, err := p.js.Stream(ctx, p.subjects.RequestsStream())
-	if err != nil {
-		return false, err
-	}
-	m, err := stream.GetMsg(ctx, sequence)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return false, nil
-	}
-	if err != nil {
+	m, err := get(ctx, p.wire, p.subjects.RequestsStream(), query{Sequence: sequence})
+	if err != nil || m == nil {
 		return false, err
 	}
 	theirs, err := purchase.Parse(m.Data, purchase.Account{Name: ours.Account})
@@ -214,7 +211,7 @@ func (p *Publisher) SubmitMany(ctx context.Context, requests iter.Seq[Request], 
 		s := sent{request: r}
 		s.message, s.reference, s.err = r.message(p.subjects)
 		if s.err == nil {
-			s.future, _ = p.js.PublishMsgAsync(copyMsg(s.message), // an error leaves it nil: not sent
+			s.future, _ = p.wire.PublishAsync(copyMsg(s.message), // an error leaves it nil: not sent
 				jetstream.WithExpectStream(p.subjects.RequestsStream()))
 		}
 		queue <- s

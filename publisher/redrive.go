@@ -53,7 +53,7 @@ func (s *Store) Redrive(ctx context.Context, d DeadLetter) (sequence uint64, dup
 	ack, err := backoff.RetryWithData(func() (*jetstream.PubAck, error) {
 		call, cancel := context.WithTimeout(ctx, publishTimeout)
 		defer cancel()
-		ack, err := s.js.PublishMsg(call, copyMsg(m), jetstream.WithExpectStream(s.subjects.RequestsStream()))
+		ack, err := s.Wire.Publish(call, copyMsg(m), jetstream.WithExpectStream(s.subjects.RequestsStream()))
 		if err != nil && (refused(err) || errors.Is(err, nats.ErrConnectionClosed)) {
 			return nil, backoff.Permanent(err)
 		}

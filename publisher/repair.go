@@ -43,7 +43,7 @@ func (s *Store) Repair(ctx context.Context, account string, sequence uint64) (ui
 	m := &nats.Msg{Subject: s.subjects.Requests(account), Header: repairHeader(original), Data: original.Body}
 	ctx, cancel := context.WithTimeout(ctx, submitTimeout)
 	defer cancel()
-	p := Publisher{js: s.js, subjects: s.subjects}
+	p := Publisher{wire: s.Wire, subjects: s.subjects}
 	done, err := p.submit(ctx, Request{Account: account, Body: original.Body}, m, "")
 	return done.Sequence, err
 }

@@ -26,6 +26,9 @@ type Store struct {
 	// Failed, where set, is told the stream of every publish that was refused
 	// or not answered. Set it before the first use.
 	Failed func(stream string)
+	// Wire carries what is published and read, except DeadSequences. NewStore sets
+	// it; tests put something before it, before the first use.
+	Wire Wire
 
 	nc       *nats.Conn
 	js       jetstream.JetStream
@@ -38,7 +41,7 @@ func NewStore(nc *nats.Conn, subjects Subjects) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("publisher: %w", err)
 	}
-	return &Store{nc: nc, js: js, subjects: subjects}, nil
+	return &Store{Wire: wire{nc, js}, nc: nc, js: js, subjects: subjects}, nil
 }
 
 // PublishResult stores the one result of a purchase. It returns nil when r was
@@ -181,7 +184,7 @@ func (s *Store) DeadSequences(ctx context.Context, account string) (map[uint64]b
 // dead letter to be. The body is nil where the request is no longer there.
 func (s *Store) Original(ctx context.Context, account string, sequence uint64) (DeadLetter, error) {
 	d := DeadLetter{Account: account, Sequence: sequence}
-	m, err := s.get(ctx, s.subjects.RequestsStream(), query{Sequence: sequence})
+	m, err := get(ctx, s.Wire, s.subjects.RequestsStream(), query{Sequence: sequence})
 	if err != nil {
 		return d, fmt.Errorf("publisher: read a request: %w", err)
 	}

@@ -33,7 +33,7 @@ type account struct {
 }
 
 func (a *app) newAccount(ctx context.Context, one config.Account, owner string, roles Roles) (*account, error) {
-	client, err := vendor.New(vendor.Config{
+	client, err := vendor.New(seamVendor(vendor.Config{
 		Account:     one.Name,
 		BaseURL:     one.BaseURL,
 		Username:    one.Username,
@@ -45,7 +45,7 @@ func (a *app) newAccount(ctx context.Context, one config.Account, owner string, 
 		MaxInFlight: one.MaxInFlight,
 		Share:       tokens.New(a.conns.Redis, a.cfg.Subjects.Prefix, one.Name),
 		Observe:     a.observeVendor(one.Name),
-	})
+	}))
 	if err != nil {
 		return nil, &lifecycle.Exit{Code: lifecycle.Usage, Err: err}
 	}
@@ -104,7 +104,7 @@ func (a *app) newAccount(ctx context.Context, one config.Account, owner string, 
 		if acc.catalog != nil {
 			config.Catalog = acc.catalog
 		}
-		acc.consumer = consumer.New(config)
+		acc.consumer = consumer.New(seamConsumer(config))
 	}
 	if roles.Poller {
 		source, err := broker.NewSource(ctx, a.conns.JetStream, a.topology.PendingConsumer(one.Name))
@@ -137,7 +137,7 @@ func (a *app) newAccount(ctx context.Context, one config.Account, owner string, 
 		if limiter != nil {
 			config.Limiter = limiter
 		}
-		acc.poller = poller.New(config)
+		acc.poller = poller.New(seamPoller(config))
 	}
 	return acc, nil
 }

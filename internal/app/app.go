@@ -221,6 +221,7 @@ func newApp(ctx context.Context, cfg *config.Config, opt Options, c *Connections
 	if a.store, err = publisher.NewStore(c.NATS, a.topology.Subjects); err != nil {
 		return nil, err
 	}
+	seamStore(a.store)
 	a.store.Failed = func(stream string) { a.metrics.PublishErrors.WithLabelValues(stream).Inc() }
 	a.claims = dedupe.New(c.Redis, dedupe.Config{Prefix: cfg.Subjects.Prefix, Lease: cfg.Dedupe.Lease, TTL: cfg.Dedupe.TTL})
 	if err := a.check(ctx); err != nil {
@@ -241,14 +242,14 @@ func newApp(ctx context.Context, cfg *config.Config, opt Options, c *Connections
 		a.accounts = append(a.accounts, account)
 	}
 	if opt.Roles.Consumer {
-		a.strays = &consumer.Strays{
+		a.strays = seamStrays(&consumer.Strays{
 			Known:    a.topology.Accounts,
 			Requests: broker.NewRequests(c.JetStream, a.topology.Subjects),
 			Ledger:   a.store,
 			Dead:     a.store,
 			Observer: observer{a, telemetry.UnknownAccount},
 			Report:   a.report("strays", telemetry.UnknownAccount),
-		}
+		})
 	}
 	return a, nil
 }

@@ -22,9 +22,9 @@ const (
 var rules = []rule{
 	{
 		from:  []string{"./cmd/vendstream"},
-		never: []string{natsServer, miniredis, "./internal/simulator/...", "./internal/servertest/...", "./internal/lab/..."},
+		never: []string{natsServer, miniredis, "./internal/simulator/...", "./internal/servertest/...", "./internal/lab/...", "./internal/failpoint/..."},
 		deep:  true,
-		why:   "what runs in production holds no embedded server and no simulated vendor that could be used by mistake",
+		why:   "what runs in production holds no embedded server, no simulated vendor and no ordered fault that could be used by mistake",
 	},
 	{
 		from:  []string{"./internal/purchase"},
@@ -172,7 +172,22 @@ var rules = []rule{
 	},
 	{
 		from:   []string{"./..."},
-		except: []string{"./publisher", "./internal/broker", "./internal/app", "./internal/servertest", "./internal/lab/...", "./cmd/..."},
+		except: []string{"./internal/failpoint/..."},
+		never:  []string{"./internal/failpoint/..."},
+		why:    "it is linked with the build tag failpoint only, by internal/app",
+	},
+	{
+		from:  []string{"./internal/failpoint"},
+		never: []string{"./..."},
+		but: []string{
+			"./consumer", "./poller", "./publisher", "./internal/worker", "./internal/vendor", // whose ports it wraps
+			"./internal/purchase", "./internal/dedupe", "./internal/quota", // the types in them
+		},
+		why: "it stands between the parts and knows none of what they are wired to",
+	},
+	{
+		from:   []string{"./..."},
+		except: []string{"./publisher", "./internal/failpoint", "./internal/broker", "./internal/app", "./internal/servertest", "./internal/lab/...", "./cmd/..."},
 		never:  []string{jetStream},
 		why:    "what JetStream answers is told apart in one place for writing and in one for reading",
 	},

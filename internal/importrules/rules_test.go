@@ -11,8 +11,8 @@ func fake() graph {
 	for _, name := range []string{
 		"cmd/vendstream", "cmd/vendlab", "internal/purchase", "consumer", "poller", "publisher",
 		"internal/vendor", "internal/dedupe", "internal/quota", "internal/tokens", "internal/catalog", "internal/config", "internal/broker",
-		"internal/gate", "internal/audit", "internal/housekeeping", "internal/telemetry", "internal/lifecycle", "internal/worker",
-		"internal/output", "internal/simulator", "internal/servertest", "internal/app",
+		"internal/gate", "internal/pause", "internal/batch", "internal/audit", "internal/housekeeping", "internal/telemetry", "internal/lifecycle", "internal/worker",
+		"internal/output", "internal/simulator", "internal/servertest", "internal/failpoint", "internal/app",
 	} {
 		path := module + "/" + name
 		g[path] = pkg{ImportPath: path}

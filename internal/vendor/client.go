@@ -52,6 +52,8 @@ type Config struct {
 	// Transport replaces the client's own. One that calls no httptrace hooks makes
 	// every failure Unknown, as it proves nothing. It is not closed by Close.
 	Transport http.RoundTripper
+	// Through, where set, wraps the transport, the client's own too: a seam for tests.
+	Through func(http.RoundTripper) http.RoundTripper
 	// Observe is told of every HTTP exchange; nil: nobody. It is called from many
 	// goroutines and must be quick.
 	Observe func(Call)
@@ -120,6 +122,9 @@ func New(config Config) (*Client, error) {
 		}
 		c.owned = NewTransport(size)
 		transport = c.owned
+	}
+	if config.Through != nil {
+		transport = config.Through(transport)
 	}
 	c.transport = transport
 	c.session = newSession(c, config.Username, config.Password)

@@ -1,0 +1,35 @@
+package publisher
+
+import (
+	"context"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Wire carries single messages to the servers and back: every write, and every
+// read that a decision rests on. It is a seam for tests, which lose answers and
+// end the process there; the documented errors are those of jetstream.
+type Wire interface {
+	Publish(ctx context.Context, m *nats.Msg, options ...jetstream.PublishOpt) (*jetstream.PubAck, error)
+	PublishAsync(m *nats.Msg, options ...jetstream.PublishOpt) (jetstream.PubAckFuture, error)
+	Request(ctx context.Context, subject string, body []byte) (*nats.Msg, error)
+}
+
+// wire is a connection as it is.
+type wire struct {
+	nc *nats.Conn
+	js jetstream.JetStream
+}
+
+func (w wire) Publish(ctx context.Context, m *nats.Msg, options ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	return w.js.PublishMsg(ctx, m, options...)
+}
+
+func (w wire) PublishAsync(m *nats.Msg, options ...jetstream.PublishOpt) (jetstream.PubAckFuture, error) {
+	return w.js.PublishMsgAsync(m, options...)
+}
+
+func (w wire) Request(ctx context.Context, subject string, body []byte) (*nats.Msg, error) {
+	return w.nc.RequestWithContext(ctx, subject, body)
+}
