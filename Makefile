@@ -10,6 +10,9 @@ COVERAGE := 85
 # Tests start real servers, which Go's cache of test results knows nothing of.
 TEST := $(GO) test -count=1 -timeout=10m
 FUZZTIME ?= 10s
+SEEDS ?= 10000
+FIRST ?= 1
+CORES := $(shell getconf _NPROCESSORS_ONLN)
 
 # Flags of `vendlab bench`.
 BENCH ?=
@@ -30,6 +33,8 @@ help:
 	@echo 'make cover       the same, and whether the core packages are covered enough'
 	@echo 'make build       both programs, in bin/'
 	@echo 'make demo        the main job in one process'
+	@echo 'make simulate    SEEDS ($(SEEDS)) histories from seed FIRST ($(FIRST)) on, on all cores'
+	@echo 'make mutants     the program with one mistake at a time, and which tests find it'
 	@echo 'make fuzz        every fuzz test for FUZZTIME ($(FUZZTIME))'
 	@echo 'make bench       what a purchase costs, beside a bare loop without the pipeline'
 	@echo 'make failpoints  every fault at every effect, RUNS ($(RUNS)) times each, and a table'
@@ -81,6 +86,18 @@ fuzz:
 .PHONY: bench
 bench: tools
 	$(GO) run ./cmd/vendlab bench $(BENCH)
+
+# Each process runs one history at a time: a seed then goes the same way every time.
+.PHONY: simulate
+simulate:
+	@mkdir -p bin
+	$(GO) test -c -o bin/simulation.test ./internal/simulation
+	cd internal/simulation && seq 0 $$(($(CORES) - 1)) | GOGC=400 xargs -P $(CORES) -I '{}' sh -c \
+		'../../bin/simulation.test -test.v -test.timeout=0 -test.run "^TestHistories$$" -histories $$((($(SEEDS) + $(CORES) - 1) / $(CORES))) -first $$(($(FIRST) + {})) -stride $(CORES)'
+
+.PHONY: mutants
+mutants: tools
+	@$(GO) run ./internal/mutants
 
 .PHONY: bench-once
 bench-once: tools

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -234,12 +235,12 @@ func TestPermitIsOver(t *testing.T) {
 		w.config.Limiter = l
 		w.buy("ref", completed)
 		w.once("read result", func() { time.Sleep(2 * time.Second) })
-		takes := 0
-		l.before = func() { takes++ }
+		var takes atomic.Int64
+		l.before = func() { takes.Add(1) }
 		w.run(4 * time.Second)
 		w.wantCompleted(t, 1)
-		if takes < 2 {
-			t.Errorf("%d takes", takes)
+		if n := takes.Load(); n < 2 {
+			t.Errorf("%d takes", n)
 		}
 	})
 	// Over at the very moment of the call: asked again, not posted.

@@ -27,12 +27,35 @@ func (j *job) settleOutcome(work context.Context, o purchase.Outcome) worker.Dis
 	if o.Code == purchase.CodeNotAvailable && j.c.config.Catalog != nil {
 		j.c.config.Catalog.Stale() // pagamio-api.md, "Error codes": re-fetch the catalog
 	}
-	o = j.withReceipt(work, o)
+	unsent := o.Kind == purchase.Forbidden
+	o = j.withReceipt(work, asFailure(o))
 	result, err := j.request.Settle(o, j.ending(purchase.SourcePurchase))
 	if err != nil {
 		return j.putBackHeld(work, awayRetry, err)
 	}
+	if unsent {
+		return j.settleUnsent(work, result)
+	}
 	return j.settle(work, result)
+}
+
+// settleUnsent settles a purchase of which nothing was bought, as far as this
+// handling knows. Another worker that has taken it over since may know better, and
+// then this is not the truth: so the streams are asked again where some time has
+// passed, and storing it must not outlast the claim.
+func (j *job) settleUnsent(work context.Context, result purchase.Result) worker.Disposition {
+	if end, over, err := j.overtaken(work, false); err != nil {
+		return j.putBackHeld(work, busyRetry, err)
+	} else if over {
+		return end
+	}
+	left, lost := j.hold.state()
+	if lost {
+		return j.putBackHeld(work, busyRetry, errClaimLost)
+	}
+	held, cancel := context.WithTimeout(work, left)
+	defer cancel()
+	return j.settle(held, result)
 }
 
 // withReceipt asks /transactions once for the receipt that the answer to a

@@ -172,3 +172,28 @@ func TestTakenOverBeforeAndAfterTheCall(t *testing.T) {
 		})
 	}
 }
+
+// Taken over from a worker that died with another message of the same purchase,
+// one that does not expire: it may have called the vendor without a mark.
+func TestTakenOverFromAMessageThatDoesNotExpire(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		m := w.expiring(0, completed)
+		m.Count = 1
+		other := dedupe.Claim{Key: w.key("ref"), Digest: w.request(string(m.Body)).Digest, Owner: "dead", Sends: true}
+		w.redis.Claim(t.Context(), []dedupe.Claim{other})
+		w.run(2 * lease)
+		w.wantCompleted(t, 1)
+	})
+}
+
+// The first delivery of it was lost on the way, so that Redis knows of none: what
+// the second one is about to do is noted all the same.
+func TestSecondDeliveryIsMarked(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.expiring(time.Minute, completed).Count = 1
+		w.run(10 * time.Second)
+		if got := w.writes(); got != "sent, post, result, settled, ack" {
+			t.Errorf("effects: %s", got)
+		}
+	})
+}

@@ -35,6 +35,8 @@ type job struct {
 	acted bool
 	// actedBefore is acted as this handling found it.
 	actedBefore bool
+	// marked: Redis knows that a call may have been made.
+	marked bool
 	// answered: the vendor gave a non-terminal answer; no further call is made.
 	answered bool
 	attempts int
@@ -61,6 +63,8 @@ func (c *Consumer) newJob(d *worker.Delivery) *job {
 		Key:    dedupe.Key{Account: request.Account, Reference: request.Reference},
 		Digest: request.Digest,
 		Owner:  c.config.Owner + "/" + strconv.FormatUint(c.serial.Add(1), 10),
+		// A repeat of the purchase may expire though this message does not.
+		Sends: j.refusal == nil && j.expires.IsZero(),
 	}
 	return j
 }
@@ -174,6 +178,7 @@ func (j *job) held(work, stop context.Context) worker.Disposition {
 	j.attempts = j.answer.Attempts
 	j.acted = j.mayHaveActed()
 	j.actedBefore = j.acted
+	j.marked = j.answer.Sent
 	end, found, err := j.adopt(work)
 	if err != nil {
 		return j.putBackHeld(work, awayRetry, err)
@@ -185,21 +190,24 @@ func (j *job) held(work, stop context.Context) worker.Disposition {
 	case j.answered:
 		return j.handOver(work, purchase.Outcome{Kind: purchase.InFlight, TransactionID: j.answer.TransactionID})
 	case j.refusal != nil && !j.answer.Sent:
-		return j.settle(work, j.refuse(j.refusal))
+		return j.settleUnsent(work, j.refuse(j.refusal))
 	}
 	if refusal := j.notInCatalog(work); refusal != nil {
-		return j.settle(work, j.refuse(refusal))
+		return j.settleUnsent(work, j.refuse(refusal))
 	}
 	return j.vend(work, stop)
 }
 
 // mayHaveActed says whether an earlier handling may have called the vendor. A
-// purchase that expires is marked in Redis before its first call, so that what
-// Redis says is enough; where Redis has forgotten and the message was delivered
-// before, it is not.
+// message that expires is marked in Redis before its first call, and any other
+// by its claim, so that what Redis says is enough; where Redis has forgotten and
+// the message was delivered before, it is not.
 func (j *job) mayHaveActed() bool {
 	if j.answer.Sent || publisher.Repairs(j.delivery.Header) > 0 {
 		return true // nobody knows what became of a request that is repaired
+	}
+	if j.refusal != nil {
+		return false // no delivery of it has called, and of others the claim tells
 	}
 	if !j.expires.IsZero() && j.answer.State != purchase.Absent {
 		return false

@@ -40,7 +40,7 @@ func (j *job) look(work, stop context.Context, kind purchase.LookupKind) (end wo
 			return j.putBackHeld(work, 0, errStopping), true
 		}
 		if j.expired() {
-			return j.settle(work, j.refuse(purchase.Expired())), true
+			return j.settleUnsent(work, j.refuse(purchase.Expired())), true
 		}
 		outcome, called := c.Gate.Call(func() (o purchase.Outcome) {
 			o, j.lookup = c.Vendor.Lookup(work, kind, j.request.VendorBody())
@@ -56,7 +56,7 @@ func (j *job) look(work, stop context.Context, kind purchase.LookupKind) (end wo
 		case purchase.Completed:
 			return end, false
 		case purchase.Failed, purchase.Forbidden:
-			return j.settle(work, j.refuse(purchase.RefusedByLookup(outcome))), true
+			return j.settleUnsent(work, j.refuse(purchase.RefusedByLookup(outcome))), true
 		case purchase.Unauthorized:
 			return j.putBackHeld(work, c.Gate.Pause(), because(outcome)), true
 		case purchase.Limited:

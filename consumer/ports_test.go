@@ -77,14 +77,20 @@ func (w *world) Handoff(_ context.Context, _, reference string) (found *purchase
 	return found, sequence, nil
 }
 
-func (w *world) PublishResult(_ context.Context, r *purchase.Result, _ string) (there *purchase.Result, err error) {
+func (w *world) PublishResult(ctx context.Context, r *purchase.Result, _ string) (there *purchase.Result, err error) {
 	err = w.do("result", func() {
+		if ctx.Err() != nil {
+			return // nothing is sent that was not before
+		}
 		if old, ok := w.results[r.MerchantReference]; ok {
 			there = &old
 			return
 		}
 		w.results[r.MerchantReference] = *r
 	})
+	if err == nil {
+		err = ctx.Err()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -147,3 +147,43 @@ func TestGravesAreReadOnce(t *testing.T) {
 		}
 	})
 }
+
+// A request that is refused here was never sent, however often it was delivered
+// and whatever was lost meanwhile: it is not sent now either.
+func TestRefusedIsNeverSent(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		m := w.publish(body("ref", "-5"))
+		m.Count = 1                                   // delivered once, to a process that died
+		w.faults["read result"] = []fault{lost, lost} // and put back twice
+		w.run(time.Minute)
+		r := w.results["ref"]
+		if len(w.calls) != 0 || r.Status != purchase.StatusFailed || r.Source != purchase.SourceValidation || r.ResponseCode != "1004" {
+			t.Errorf("%d calls, %+v; effects: %s", len(w.calls), r, w.writes())
+		}
+	})
+}
+
+// A worker that stands still before it stores that nothing was bought, or while
+// the stream refuses to store it, does not store it once another has the purchase.
+func TestRefusalIsNotStoredPastTheClaim(t *testing.T) {
+	for _, effect := range []string{"post", "result"} {
+		t.Run(effect, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				w.faults["extend"] = []fault{fails, fails, fails, fails, fails, fails}
+				m := w.buy("ref", outcome(purchase.Forbidden))
+				w.once(effect, func() { time.Sleep(2 * lease) })
+				c, stop := w.start()
+				w.pass(90 * time.Second) // another worker has taken it over, and handed it over
+				h := w.request(string(m.Body)).HandOver(purchase.Outcome{Kind: purchase.InFlight, TransactionID: "tx"}, purchase.Submission{Attempts: 1})
+				w.mu.Lock()
+				w.handoffs["ref"] = h
+				w.mu.Unlock()
+				w.pass(5 * time.Minute)
+				stop()
+				if r, there := w.results["ref"]; there || c.InFlight() != 0 {
+					t.Errorf("%+v; effects: %s", r, w.writes())
+				}
+			})
+		})
+	}
+}

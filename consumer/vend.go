@@ -53,7 +53,7 @@ func (j *job) purchase(work, stop context.Context) worker.Disposition {
 			return j.putBackHeld(work, awayRetry, err)
 		}
 		if j.expired() {
-			return j.settle(work, j.refuse(purchase.Expired()))
+			return j.settleUnsent(work, j.refuse(purchase.Expired()))
 		}
 		if err := j.mark(work); err != nil {
 			return j.putBackHeld(work, busyRetry, err)
@@ -90,7 +90,7 @@ func (j *job) purchase(work, stop context.Context) worker.Disposition {
 		}
 		switch next {
 		case stepSettle:
-			return j.settleOutcome(work, asFailure(outcome))
+			return j.settleOutcome(work, outcome)
 		case stepHandOver:
 			return j.handOver(work, outcome)
 		case stepPutBack:
@@ -162,13 +162,15 @@ func (j *job) mark(work context.Context) error {
 	if err := j.c.leases.fresh(work, &j.hold); err != nil {
 		return err
 	}
-	if j.expires.IsZero() || j.acted {
+	// That this job knows of a call is not enough: the next one asks Redis.
+	if j.expires.IsZero() || j.acted && j.marked {
 		return nil
 	}
 	ours, err := j.c.config.Leases.MarkSent(work, j.hold.claim)
 	if err == nil && !ours {
 		err = errClaimLost
 	}
+	j.marked = err == nil
 	return err
 }
 

@@ -17,7 +17,7 @@ var verdicts = func() map[string]purchase.Verdict {
 }()
 
 func claimArgs(c Claim, lease time.Duration, from purchase.ClaimState) []any {
-	return []any{c.Owner, fingerprint(c.Digest), milliseconds(lease), string(from)}
+	return []any{c.Owner, fingerprint(c.Digest), milliseconds(lease), string(from), flag(c.Sends)}
 }
 
 // milliseconds is d as the scripts count it, and at least 1.

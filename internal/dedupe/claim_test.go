@@ -215,7 +215,7 @@ func TestOddReferences(t *testing.T) {
 					if !purchase.ValidReference(ref) {
 						t.Fatalf("%q is no reference", ref)
 					}
-					c := Claim{Key{account, ref}, digestA, account + ref}
+					c := Claim{Key: Key{account, ref}, Digest: digestA, Owner: account + ref}
 					if got := claim(t, s, c); got.Verdict != want {
 						t.Errorf("round %d, %s %q: %v, want %v", round, account, ref, got.Verdict, want)
 					}

@@ -35,7 +35,7 @@ func (m *model) heldByAnother(owner string, now int64) bool {
 
 func (m *model) claim(c Claim, now, lease int64, from purchase.ClaimState) Answer {
 	m.tick(now)
-	a := Answer{State: m.state}
+	a := Answer{State: m.state, Sent: m.sent}
 	switch held := m.heldByAnother(c.Owner, now); {
 	case m.state != purchase.Absent && m.digest != c.Digest:
 		a.Verdict = purchase.ClaimConflict
@@ -54,8 +54,9 @@ func (m *model) claim(c Claim, now, lease int64, from purchase.ClaimState) Answe
 	}
 	if a.Verdict.Held() {
 		m.state, m.owner, m.lease, m.digest, m.expires = purchase.Claimed, c.Owner, now+lease, c.Digest, 0
+		m.sent = m.sent || c.Sends
 	}
-	a.Attempts, a.Sent, a.TransactionID, a.Digest = m.attempts, m.sent, m.txid, m.digest
+	a.Attempts, a.TransactionID, a.Digest = m.attempts, m.txid, m.digest
 	return a
 }
 
@@ -134,6 +135,7 @@ func runModel(t *testing.T, rt *rapid.T, h *harness, ref string) {
 		if rapid.IntRange(0, 7).Draw(rt, "payload") == 0 {
 			c.Digest = digestB
 		}
+		c.Sends = rapid.Bool().Draw(rt, "sends")
 		return c
 	}
 	times := func(rt *rapid.T) int { return rapid.IntRange(1, 2).Draw(rt, "times sent") }

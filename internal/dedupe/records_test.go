@@ -47,10 +47,10 @@ func TestRefusedBeforeAnythingIsSent(t *testing.T) {
 	ctx := t.Context()
 	good := claimOf("r", "me")
 	bad := map[string]Claim{
-		"owner":               {good.Key, good.Digest, ""},
-		"digest":              {good.Key, "", "me"},
-		"account":             {Key{"", "r"}, good.Digest, "me"},
-		"reference":           {Key{"acme", ""}, good.Digest, "me"},
+		"owner":               {Key: good.Key, Digest: good.Digest},
+		"digest":              {Key: good.Key, Owner: "me"},
+		"account":             {Key: Key{"", "r"}, Digest: good.Digest, Owner: "me"},
+		"reference":           {Key: Key{"acme", ""}, Digest: good.Digest, Owner: "me"},
 		"account and nothing": {},
 	}
 	for name, c := range bad {

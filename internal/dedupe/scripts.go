@@ -60,16 +60,22 @@ end
 //	ARGV[3]  lease in milliseconds
 //	ARGV[4]  '', or the state (pending, settled) that is to be claimed all the
 //	         same: the streams were seen to contradict it
+//	ARGV[5]  1: where the claim is granted, a purchase call may follow that is
+//	         not marked; 0: none will
 //
 // Returns {verdict, state before, milliseconds to wait, attempts, sent, txid,
-// digest}, the last five as the record has them after the call.
+// digest}: sent as it was before the call, the rest as it is after it.
 var claimScript = redis.NewScript(prelude + `
 local before = state
+local was = sent
 local function answer(verdict, wait)
-  return {verdict, before, wait, attempts, sent, txid, digest}
+  return {verdict, before, wait, attempts, was, txid, digest}
 end
 local function grant(verdict)
   digest = ARGV[2]
+  if ARGV[5] == '1' then
+    sent = 1
+  end
   save('state', 'claimed', 'owner', ARGV[1], 'lease', ends(ARGV[3]), 'digest', digest)
   redis.call('PERSIST', KEYS[1])
   return answer(verdict, 0)

@@ -20,6 +20,10 @@ type Claim struct {
 	// Owner is unique for each handling of a message: two deliveries of one
 	// message are two owners. At most 64 bytes, to keep records small.
 	Owner string
+	// Sends: a purchase call may follow the claim without MarkSent. The record
+	// then says from the claim on that one may have been made. Renewing and
+	// releasing a claim do not look at it.
+	Sends bool
 }
 
 // Answer is what a claim found. Attempts, Sent and TransactionID are all that
@@ -31,7 +35,7 @@ type Answer struct {
 	// Attempts is the number of purchase calls that the vendor may have acted
 	// on, as far as known.
 	Attempts int
-	// Sent tells whether a purchase call may have been made. Decide by it and
+	// Sent tells whether a purchase call may have been made before this claim. Decide by it and
 	// not by the verdict: a claim whose answer was lost is ClaimAgain the next
 	// time, whatever the first answer was.
 	Sent bool

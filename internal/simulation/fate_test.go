@@ -1,135 +1,187 @@
 package simulation
 
 import (
-	"context"
-	"errors"
-	"hash/fnv"
-	"math/rand/v2"
+	"hash/maphash"
 	"sync"
-	"testing"
 	"time"
 )
 
-// fate decides what becomes of each effect of one history.
-type fate struct {
-	mu    sync.Mutex
-	rng   *rand.Rand
-	calm  bool // no more faults: what is open must come to its end
-	count map[string]int
+// dice are the throws that belong to one thing of one history. They depend on the
+// seed and on what the thing is, never on what else goes on at the same time, so
+// that a history that is run again goes the same way.
+type dice struct{ state uint64 }
+
+func newDice(seed uint64, names ...string) *dice {
+	const prime = 1099511628211 // FNV-1a
+	h := uint64(14695981039346656037) ^ seed*0x9E3779B97F4A7C15
+	for _, name := range names {
+		for i := range len(name) {
+			h = (h ^ uint64(name[i])) * prime
+		}
+		h = (h ^ 0xFF) * prime
+	}
+	return &dice{h}
 }
+
+// next is splitmix64.
+func (d *dice) next() uint64 {
+	d.state += 0x9E3779B97F4A7C15
+	z := d.state
+	z = (z ^ z>>30) * 0xBF58476D1CE4E5B9
+	z = (z ^ z>>27) * 0x94D049BB133111EB
+	return z ^ z>>31
+}
+
+func (d *dice) intn(n int) int { return int(d.next() % uint64(n)) }
+
+// percent is true n times in a hundred.
+func (d *dice) percent(n int) bool { return d.intn(100) < n }
+
+// upTo is a time between nothing and most, to the nanosecond: no two things
+// happen at the same moment.
+func (d *dice) upTo(most time.Duration) time.Duration {
+	return time.Duration(d.next()%uint64(most)) + 1
+}
+
+// weather is what a history may meet. Some meet little, so that what must hold on
+// a quiet day is seen to hold, and not only what is left of it in a storm.
+type weather struct {
+	faults  int  // of a hundred effects: refused, or answered to nobody
+	deaths  int  // of a thousand effects: the process dies there
+	slow    int  // of a hundred effects: much too slow
+	vendor  int  // of a hundred calls of the vendor: anything but an answer
+	logins  bool // the vendor withdraws tokens, and refuses logins at times
+	forgets bool // Redis is emptied at times
+	jumps   bool // the clock of Redis jumps
+	outages bool // Redis, NATS or the vendor is away for a while
+	full    bool // streams take nothing for a while
+	pauses  bool // processes stop for longer than a lease, and go on
+	resets  bool // a consumer is made again and starts from the beginning
+	loses   bool // results are removed, and the requests come once more
+	bears   bool // items of /transactions bear the reference
+	expiry  bool // requests bear expiry times
+	lookups bool // requests ask for a look-up
+	reused  bool // references are used again with other payloads
+}
+
+func newWeather(seed uint64) weather {
+	d := newDice(seed, "weather")
+	w := weather{
+		faults: []int{0, 2, 5, 12}[d.intn(4)],
+		deaths: []int{0, 5, 15, 40}[d.intn(4)],
+		slow:   []int{0, 1, 3}[d.intn(3)],
+		vendor: []int{5, 20, 40}[d.intn(3)],
+	}
+	for _, may := range []*bool{&w.logins, &w.forgets, &w.jumps, &w.outages, &w.full, &w.pauses, &w.resets, &w.loses, &w.bears, &w.expiry, &w.lookups, &w.reused} {
+		*may = d.percent(33)
+	}
+	return w
+}
+
+// sound says that Redis answers and keeps its word, and that nobody is stopped or
+// killed: a claim then keeps all others from calling the vendor.
+func (w weather) sound() bool {
+	return w.faults+w.deaths+w.slow == 0 && !w.forgets && !w.jumps && !w.outages && !w.pauses
+}
+
+// fate decides what becomes of each effect of one history, and remembers it.
+type fate struct {
+	seed    uint64
+	weather weather
+	start   time.Time
+
+	mu    sync.Mutex
+	calm  bool // no more faults: what is open must come to its end
+	nth   map[uint64]int
+	trace []entry
+	away  map[string]time.Time // until when nobody answers, by what is away
+}
+
+var hashing = maphash.MakeSeed()
 
 func newFate(seed uint64) *fate {
-	return &fate{rng: rand.New(rand.NewPCG(seed, 0x5eed)), count: map[string]int{}}
+	return &fate{seed: seed, weather: newWeather(seed), start: time.Now(), nth: map[uint64]int{}, away: map[string]time.Time{}}
 }
 
-func (f *fate) intn(n int) int {
+// dice are those of the next thing of that name.
+func (f *fate) dice(names ...string) *dice {
+	var h maphash.Hash
+	h.SetSeed(hashing)
+	for _, name := range names {
+		_, _ = h.WriteString(name)
+		_ = h.WriteByte(0)
+	}
+	key := h.Sum64()
+	f.mu.Lock()
+	f.nth[key]++
+	n := f.nth[key]
+	f.mu.Unlock()
+	d := newDice(f.seed, names...)
+	d.state ^= uint64(n) * 0xD6E8FEB86659FD93
+	d.next()
+	return d
+}
+
+func (f *fate) isCalm() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.rng.IntN(n)
+	return f.calm
 }
 
 func (f *fate) setCalm() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calm = true
+	clear(f.away)
 }
 
-type verdict int
+// takeAway makes everything of that kind answer nobody for a while.
+func (f *fate) takeAway(what string, d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.away[what] = time.Now().Add(d)
+}
+
+func (f *fate) isAway(what string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Now().Before(f.away[what])
+}
+
+type verdict uint8
 
 const (
 	happens    verdict = iota
 	fails              // nothing was done
-	answerLost         // done, and an error says otherwise
+	answerLost         // done, and nobody hears of it
 	diesBefore
 	diesAfter
 )
 
-func (f *fate) draw(effect string) (verdict, time.Duration) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.count[effect]++
-	delay := time.Duration(1+f.rng.IntN(3_000_000)) * time.Nanosecond
-	if f.calm {
+var verdictNames = [...]string{"", "fails", "answer lost", "dies before", "dies after"}
+
+func (f *fate) verdict(what, process, effect, key string) (verdict, time.Duration) {
+	d := f.dice(process, effect, key)
+	delay := d.upTo(3 * time.Millisecond)
+	switch {
+	case f.isCalm():
 		return happens, delay
+	case f.isAway(what):
+		return fails, delay + 4*time.Second
+	case d.percent(f.weather.slow):
+		delay = d.upTo(90 * time.Second)
 	}
-	if f.rng.IntN(40) == 0 { // a long pause: past leases and ack waits
-		delay = time.Duration(f.rng.IntN(90_000)) * time.Millisecond
-	}
-	switch n := f.rng.IntN(100); {
-	case n < 4:
-		return fails, delay
-	case n < 8:
-		return answerLost, delay
-	case n < 10:
+	switch n := d.intn(1000); {
+	case n < f.weather.deaths/2:
 		return diesBefore, delay
-	case n < 12:
+	case n < f.weather.deaths:
 		return diesAfter, delay
-	default:
-		return happens, delay
 	}
-}
-
-var (
-	errFault = errors.New("simulation: a fault")
-	errDead  = errors.New("simulation: the process is dead")
-)
-
-// process is one consumer or poller process: once dead it has no effects.
-type process struct {
-	fate *fate
-	name string
-	die  context.CancelFunc
-
-	mu   sync.Mutex
-	dead bool
-}
-
-func (p *process) isDead() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.dead
-}
-
-func (p *process) kill() {
-	p.mu.Lock()
-	p.dead = true
-	p.mu.Unlock()
-	p.die()
-}
-
-// effect carries out do as fate has it.
-func (p *process) effect(name string, do func() error) error {
-	if p.isDead() {
-		return errDead
+	switch n := d.intn(200); {
+	case n < f.weather.faults:
+		return fails, delay
+	case n < 2*f.weather.faults:
+		return answerLost, delay
 	}
-	what, delay := p.fate.draw(name)
-	time.Sleep(delay)
-	if p.isDead() {
-		return errDead
-	}
-	switch what {
-	case fails:
-		return errFault
-	case answerLost:
-		return errors.Join(do(), errFault)
-	case diesBefore:
-		p.kill()
-		return errDead
-	case diesAfter:
-		_ = do()
-		p.kill()
-		return errDead
-	}
-	err := do()
-	if p.isDead() {
-		return errDead
-	}
-	return err
-}
-
-// seedOf makes a seed of a test's name, so that each test has its own histories.
-func seedOf(t *testing.T, n int) uint64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(t.Name()))
-	return h.Sum64() + uint64(n)
+	return happens, delay
 }

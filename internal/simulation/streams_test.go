@@ -1,258 +1,259 @@
 package simulation
 
 import (
-	"context"
-	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
-	"github.com/vendstream/vendstream/internal/purchase"
-	"github.com/vendstream/vendstream/internal/worker"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/vendstream/vendstream/internal/broker"
 	"github.com/vendstream/vendstream/publisher"
 )
 
-const ackWait = 60 * time.Second
+const (
+	ackWait = 60 * time.Second
+	// duplicateWindow is the server's default for how long message ids are remembered.
+	duplicateWindow = 2 * time.Minute
+)
 
-// queued is a message on a stream with a consumer: delivered again until acked.
-type queued struct {
+var subjects publisher.Subjects
+
+func topology(wait time.Duration) broker.Topology {
+	return broker.Topology{Subjects: subjects, Replicas: 1, Results: 90 * 24 * time.Hour, AckWait: wait, Accounts: []string{"acme"}}
+}
+
+// message is a stored message, and how its stream's one consumer stands to it.
+type message struct {
 	sequence uint64
-	subject  string // of the purchase: its reference
+	subject  string
+	header   nats.Header
 	body     []byte
 	stored   time.Time
-	visible  time.Time
-	count    int
-	acked    bool
+	removed  bool
+
+	visible time.Time // when it may be delivered, again
+	count   int
+	acked   bool
 }
 
-// queue is a stream with one durable consumer.
-type queue struct {
+// stream is a model of a JetStream stream with one durable consumer.
+type stream struct {
+	config  jetstream.StreamConfig
+	ackWait time.Duration
+
 	mu       sync.Mutex
-	messages []*queued
-	// removes: an acked message is gone, as from a work queue.
-	removes bool
+	messages []*message // by sequence, which begins at 1
+	full     bool       // takes nothing
+	ids      map[string]*message
+	changed  chan struct{} // closed at every change
 }
 
-func (q *queue) add(subject string, body []byte) uint64 {
+// streams is what all processes share.
+type streams struct {
+	requests, pending, results, dead *stream
+	all                              []*stream
+}
+
+func newStreams(t broker.Topology) *streams {
+	s := &streams{}
+	for _, config := range t.Streams() {
+		s.all = append(s.all, &stream{
+			config: config, ackWait: t.RequestsConsumer("acme").Config.AckWait,
+			ids: map[string]*message{}, changed: make(chan struct{}),
+		})
+	}
+	s.requests, s.pending, s.results, s.dead = s.all[0], s.all[1], s.all[2], s.all[3]
+	return s
+}
+
+// named is the stream of that name, and nil where there is none.
+func (s *streams) named(name string) *stream {
+	for _, one := range s.all {
+		if one.config.Name == name {
+			return one
+		}
+	}
+	return nil
+}
+
+// of is the stream that stores a subject, and nil where none does.
+func (s *streams) of(subject string) *stream {
+	for _, one := range s.all {
+		if matches(one.config.Subjects[0], subject) {
+			return one
+		}
+	}
+	return nil
+}
+
+func matches(pattern, subject string) bool {
+	p, s := strings.Split(pattern, "."), strings.Split(subject, ".")
+	return len(p) == len(s) && !slices.ContainsFunc(p, func(token string) bool {
+		i := slices.Index(p, token)
+		return token != "*" && token != s[i]
+	})
+}
+
+// apiError is an error of the server, as it writes it.
+type apiError struct {
+	Code        int    `json:"code"`
+	ErrCode     int    `json:"err_code"`
+	Description string `json:"description"`
+}
+
+var (
+	errNotThere      = &apiError{404, 10037, "no message found"}
+	errWrongStream   = &apiError{400, 10060, "expected stream does not match"}
+	errWrongSequence = &apiError{400, 10071, "wrong last sequence"}
+	errSubjectFull   = &apiError{503, 10077, "maximum messages per subject exceeded"}
+	errStreamFull    = &apiError{503, 10077, "maximum bytes exceeded"}
+)
+
+// publish stores a message, or says why not. duplicate: the message id was seen.
+func (s *stream) publish(subject string, header nats.Header, body []byte) (sequence uint64, duplicate bool, refused *apiError) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	now := time.Now()
-	m := &queued{sequence: uint64(len(q.messages) + 1), subject: subject, body: body, stored: now, visible: now}
-	q.messages = append(q.messages, m)
-	return m.sequence
+	if want := header.Get("Nats-Expected-Stream"); want != "" && want != s.config.Name {
+		return 0, false, errWrongStream
+	}
+	last := s.last(subject)
+	if want := header.Get("Nats-Expected-Last-Subject-Sequence"); want != "" {
+		var is uint64
+		if last != nil {
+			is = last.sequence
+		}
+		if want != decimal(is) {
+			return 0, false, errWrongSequence
+		}
+	}
+	id := header.Get("Nats-Msg-Id")
+	if seen := s.ids[id]; id != "" && seen != nil && now.Sub(seen.stored) < duplicateWindow {
+		return seen.sequence, true, nil
+	}
+	if last != nil && s.config.MaxMsgsPerSubject == 1 {
+		return 0, false, errSubjectFull
+	}
+	if s.full {
+		return 0, false, errStreamFull
+	}
+	m := &message{sequence: uint64(len(s.messages) + 1), subject: subject, header: header, body: body, stored: now, visible: now}
+	s.messages = append(s.messages, m)
+	if id != "" {
+		s.ids[id] = m
+	}
+	s.change()
+	return m.sequence, false, nil
 }
 
-func (q *queue) publish(subject string, body []byte) uint64 {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.add(subject, body)
+// change wakes whoever waits for a message. It is called with the lock held.
+func (s *stream) change() {
+	close(s.changed)
+	s.changed = make(chan struct{})
 }
 
-// last is the newest message of a subject that is still there.
-func (q *queue) last(subject string) *queued {
-	for i := len(q.messages) - 1; i >= 0; i-- {
-		if m := q.messages[i]; m.subject == subject && !(q.removes && m.acked) {
+// last is the newest message of a subject. It is called with the lock held.
+func (s *stream) last(subject string) *message {
+	for _, m := range slices.Backward(s.messages) {
+		if m.subject == subject && !m.removed {
 			return m
 		}
 	}
 	return nil
 }
 
-func (q *queue) open() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	n := 0
-	for _, m := range q.messages {
-		if !m.acked {
+// newest is the newest message of a subject.
+func (s *stream) newest(subject string) *message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last(subject)
+}
+
+func (s *stream) at(sequence uint64) *message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sequence < 1 || sequence > uint64(len(s.messages)) || s.messages[sequence-1].removed {
+		return nil
+	}
+	return s.messages[sequence-1]
+}
+
+func (s *stream) remove(sequence uint64) {
+	if m := s.at(sequence); m != nil {
+		s.mu.Lock()
+		m.removed = true
+		s.mu.Unlock()
+	}
+}
+
+// there are the messages that are still there, in order.
+func (s *stream) there() []*message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(s.messages), func(m *message) bool { return m.removed })
+}
+
+// setFull makes the stream take nothing, or again.
+func (s *stream) setFull(full bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.full = full
+}
+
+// take delivers up to n messages that are due, and says when the next will be.
+func (s *stream) take(n int) (due []*message, next time.Time, changed <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for _, m := range s.messages {
+		switch {
+		case m.acked || m.removed:
+		case m.visible.After(now):
+			if next.IsZero() || m.visible.Before(next) {
+				next = m.visible
+			}
+		case len(due) < n:
+			m.count++
+			m.visible = now.Add(s.ackWait)
+			due = append(due, m)
+		}
+	}
+	return due, next, s.changed
+}
+
+// settle changes how the consumer stands to a message. The message is not fenced
+// by who was given it last: a late ack settles another's delivery.
+func (s *stream) settle(m *message, change func(*message)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(m)
+	if m.acked && s.config.Retention == jetstream.WorkQueuePolicy {
+		m.removed = true
+	}
+	s.change()
+}
+
+// open is how many messages the consumer has not acknowledged.
+func (s *stream) open() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.messages {
+		if !m.acked && !m.removed {
 			n++
 		}
 	}
 	return n
 }
 
-// source is a process's view of a queue.
-type source struct {
-	process *process
-	queue   *queue
-}
-
-func (s *source) Pull(ctx context.Context, n int, each func([]*worker.Delivery)) error {
-	var chunk []*worker.Delivery
-	err := s.process.effect("pull", func() error {
-		s.queue.mu.Lock()
-		defer s.queue.mu.Unlock()
-		now := time.Now()
-		for _, m := range s.queue.messages {
-			if len(chunk) < n && !m.acked && !m.visible.After(now) {
-				m.count++
-				m.visible = now.Add(ackWait)
-				chunk = append(chunk, &worker.Delivery{
-					Subject: m.subject, Body: m.body, Sequence: m.sequence, Time: m.stored, Count: m.count,
-					Acker: &acker{s.process, s.queue, m},
-				})
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if len(chunk) == 0 {
-		worker.Sleep(ctx, time.Second)
-		return nil
-	}
-	each(chunk)
-	return nil
-}
-
-type acker struct {
-	process *process
-	queue   *queue
-	message *queued
-}
-
-// end changes a message. A message is not fenced: a late ack settles it too.
-func (a *acker) end(name string, change func(*queued)) error {
-	return a.process.effect(name, func() error {
-		a.queue.mu.Lock()
-		defer a.queue.mu.Unlock()
-		change(a.message)
-		return nil
-	})
-}
-
-func (a *acker) Ack(context.Context) error {
-	return a.end("ack", func(m *queued) { m.acked = true })
-}
-
-func (a *acker) Retry(_ context.Context, after time.Duration) error {
-	return a.end("nak", func(m *queued) { m.visible = time.Now().Add(after) })
-}
-
-func (a *acker) Progress(context.Context) error {
-	return a.end("progress", func(m *queued) { m.visible = time.Now().Add(ackWait) })
-}
-
-// streams is what all processes share.
-type streams struct {
-	requests, pending queue
-
-	mu      sync.Mutex
-	results map[string]purchase.Result
-	dead    map[uint64]publisher.DeadLetter
-	faults  []string // broken promises, seen where they happened
-}
-
-func newStreams() *streams {
-	return &streams{
-		pending: queue{removes: true},
-		results: map[string]purchase.Result{},
-		dead:    map[uint64]publisher.DeadLetter{},
-	}
-}
-
-func (s *streams) broke(format string, args ...any) {
+// reset forgets what the consumer has acknowledged, as one that is made again does.
+func (s *stream) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults = append(s.faults, fmt.Sprintf(format, args...))
-}
-
-// ledger is a process's view of the streams: the ports of consumer and poller.
-type ledger struct {
-	process *process
-	streams *streams
-}
-
-func (l *ledger) Result(_ context.Context, _, reference string) (found *purchase.Result, err error) {
-	err = l.process.effect("read result", func() error {
-		l.streams.mu.Lock()
-		defer l.streams.mu.Unlock()
-		if r, ok := l.streams.results[reference]; ok {
-			found = &r
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
+	for _, m := range s.messages {
+		m.acked, m.count, m.visible = false, 0, time.Now()
 	}
-	return found, nil
-}
-
-func (l *ledger) Handoff(_ context.Context, _, reference string) (found *purchase.Handoff, sequence uint64, err error) {
-	err = l.process.effect("read hand-off", func() error {
-		found, sequence = l.streams.handoff(reference)
-		return nil
-	})
-	if err != nil {
-		return nil, 0, err
-	}
-	return found, sequence, nil
-}
-
-func (l *ledger) PublishResult(_ context.Context, r *purchase.Result, _ string) (there *purchase.Result, err error) {
-	err = l.process.effect("publish result", func() error {
-		l.streams.mu.Lock()
-		defer l.streams.mu.Unlock()
-		if old, ok := l.streams.results[r.MerchantReference]; ok {
-			there = &old
-			return nil
-		}
-		l.streams.results[r.MerchantReference] = *r
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return there, nil
-}
-
-func (l *ledger) PublishHandoff(ctx context.Context, h *purchase.Handoff, trace string) (*purchase.Handoff, error) {
-	return l.ReplaceHandoff(ctx, h, trace, 0)
-}
-
-func (l *ledger) ReplaceHandoff(_ context.Context, h *purchase.Handoff, _ string, after uint64) (there *purchase.Handoff, err error) {
-	gone := false
-	err = l.process.effect("publish hand-off", func() error {
-		body, err := h.Encode()
-		if err != nil {
-			return err
-		}
-		q := &l.streams.pending
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		switch last := q.last(h.MerchantReference); {
-		case last == nil && after == 0, last != nil && last.sequence == after:
-			q.add(h.MerchantReference, body)
-		case last == nil:
-			gone = true
-		default:
-			there = decodeHandoff(last.body)
-		}
-		return nil
-	})
-	switch {
-	case err != nil:
-		return nil, err
-	case gone:
-		return nil, publisher.ErrGone
-	}
-	return there, nil
-}
-
-func (l *ledger) PublishDead(_ context.Context, d publisher.DeadLetter) error {
-	return l.process.effect("publish dead letter", func() error {
-		l.streams.mu.Lock()
-		defer l.streams.mu.Unlock()
-		if _, ok := l.streams.dead[d.Sequence]; !ok {
-			l.streams.dead[d.Sequence] = d
-		}
-		return nil
-	})
-}
-
-func (l *ledger) DeadSequences(context.Context, string) (map[uint64]bool, error) {
-	return map[uint64]bool{}, nil
-}
-
-func (l *ledger) Original(_ context.Context, account string, sequence uint64) (publisher.DeadLetter, error) {
-	l.streams.requests.mu.Lock()
-	defer l.streams.requests.mu.Unlock()
-	return publisher.DeadLetter{Account: account, Sequence: sequence, Body: l.streams.requests.messages[sequence-1].body}, nil
+	s.change()
 }

@@ -1,186 +1,169 @@
 package simulation
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/vendstream/vendstream/internal/purchase"
 )
 
-func decodeHandoff(body []byte) *purchase.Handoff {
-	h := new(purchase.Handoff)
-	if err := json.Unmarshal(body, h); err != nil {
-		panic(err)
-	}
-	return h
-}
+// state is what the vendor makes of a purchase; the numbers are those of
+// /transactions.
+type state int
 
-// handoff is the newest hand-off of a purchase.
-func (s *streams) handoff(reference string) (*purchase.Handoff, uint64) {
-	s.pending.mu.Lock()
-	defer s.pending.mu.Unlock()
-	if m := s.pending.last(reference); m != nil {
-		return decodeHandoff(m.body), m.sequence
-	}
-	return nil, 0
-}
+const (
+	completed state = 0
+	pending   state = 1
+	failed    state = 3
+)
+
+var stateNames = map[state]string{completed: "COMPLETED", pending: "PENDING", failed: "FAILED"}
 
 // transaction is what the vendor holds of a purchase.
 type transaction struct {
-	id       string
-	digest   purchase.Digest
-	state    purchase.OutcomeKind // Completed, Failed or InFlight
-	becomes  purchase.OutcomeKind // what InFlight turns into
-	ends     time.Time
-	visible  time.Time // in /transactions
-	vends    int
-	receipts bool // /transactions shows the receipt
-	calls    int
+	id, reference string
+	value         string // of the payload
+	state         state
+	becomes       state // what pending turns into
+	ends          time.Time
+	visible       time.Time // in /transactions
+	code          string    // of a failure
+	receipt       string    // of a success; "" for none
+	shown         bool      // /transactions shows the receipt
+	calls         int
 }
 
 // vendorModel is idempotent on the reference, and may do anything else.
 type vendorModel struct {
-	fate    *fate
-	streams *streams
-	// bearsReference: items of /transactions can be found by reference.
-	bearsReference bool
+	fate *fate
 
 	mu           sync.Mutex
 	transactions map[string]*transaction
+	forbidden    map[string]bool // by reference: a 403 was given
+	refused      map[string]bool // by reference: a look-up was refused
+	tokens       int             // serial of the newest
 }
 
-func (v *vendorModel) settle(tx *transaction) {
-	if tx.state == purchase.InFlight && !time.Now().Before(tx.ends) {
-		tx.state = tx.becomes
-		if tx.state == purchase.Completed {
-			tx.vends++
-		}
+func newVendor(f *fate) *vendorModel {
+	return &vendorModel{fate: f, transactions: map[string]*transaction{}, forbidden: map[string]bool{}, refused: map[string]bool{}}
+}
+
+// act is a purchase call that reached the vendor.
+func (v *vendorModel) act(reference, value string) transaction {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	tx := v.transactions[reference]
+	if tx == nil {
+		tx = v.create(reference, value)
 	}
+	tx.settle()
+	tx.calls++
+	return *tx
 }
 
-// client is a process's view of the vendor.
-type client struct {
-	process *process
-	vendor  *vendorModel
-	account purchase.Account
-}
-
-func (c *client) Purchase(_ context.Context, reference string, body []byte) purchase.Outcome {
-	v := c.vendor
-	var outcome purchase.Outcome
-	// The promise: no call while a stored hand-off says that the vendor answered,
-	// unless it has completed since and the receipt is fetched. A call that was
-	// begun before the hand-off was stored cannot be called back.
-	handoff, _ := v.streams.handoff(reference)
-	answered := handoff != nil && handoff.State == purchase.OpenInFlight
-	watch := func(tx *transaction) {
-		if answered && tx.state == purchase.InFlight {
-			v.streams.broke("%s: posted by %s while it is open and its hand-off says so", reference, c.process.name)
-		}
-	}
-	err := c.process.effect("purchase", func() error {
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		switch v.fate.intn(12) {
-		case 0:
-			outcome = purchase.Outcome{Kind: purchase.Limited}
-			return nil
-		case 1:
-			outcome = purchase.Outcome{Kind: purchase.Unreachable}
-			return nil
-		case 2:
-			outcome = purchase.Outcome{Kind: purchase.Unknown}
-			return nil
-		}
-		request, err := purchase.Parse(body, c.account)
-		if err != nil {
-			panic(err)
-		}
-		tx := v.transactions[reference]
-		if tx == nil {
-			tx = v.create(reference, request)
-		} else {
-			v.settle(tx)
-			watch(tx)
-		}
-		tx.calls++
-		switch v.fate.intn(10) {
-		case 0:
-			outcome = purchase.Outcome{Kind: purchase.Unknown}
-		case 1:
-			outcome = purchase.Outcome{Kind: purchase.LookUp}
-		default:
-			outcome = tx.outcome(true)
-		}
-		return nil
-	})
-	if err != nil {
-		// Lost on the way there or back: nobody can tell.
-		return purchase.Outcome{Kind: purchase.Unknown, Cause: err}
-	}
-	return outcome
-}
-
-// Lookup is asked for by no request of a history.
-func (c *client) Lookup(context.Context, purchase.LookupKind, []byte) (purchase.Outcome, json.RawMessage) {
-	return purchase.Outcome{Kind: purchase.Completed}, nil
-}
-
-func (v *vendorModel) create(reference string, r *purchase.Request) *transaction {
+// create makes a transaction whose course follows from the seed alone.
+func (v *vendorModel) create(reference, value string) *transaction {
+	d := newDice(v.fate.seed, "transaction", reference)
 	now := time.Now()
 	tx := &transaction{
-		id:       fmt.Sprintf("tx-%d", len(v.transactions)+1),
-		digest:   r.Digest,
-		state:    []purchase.OutcomeKind{purchase.Completed, purchase.Failed, purchase.InFlight}[v.fate.intn(3)],
-		becomes:  []purchase.OutcomeKind{purchase.Completed, purchase.Failed}[v.fate.intn(2)],
-		ends:     now.Add(time.Duration(v.fate.intn(600)) * time.Second),
-		visible:  now.Add(time.Duration(v.fate.intn(30)) * time.Second),
-		receipts: v.fate.intn(2) == 0,
+		id: "T-" + reference, reference: reference, value: value,
+		state:   []state{completed, failed, pending}[d.intn(3)],
+		becomes: []state{completed, failed}[d.intn(2)],
+		ends:    now.Add(d.upTo(10 * time.Minute)),
+		visible: now.Add(d.upTo(30 * time.Second)),
+		code:    []string{"1203", "1103", "999", "1206"}[d.intn(4)],
+		shown:   d.percent(50),
 	}
-	if tx.state == purchase.Completed {
-		tx.vends++
+	if d.percent(80) {
+		// What a second encoding would not leave as it is.
+		tx.receipt = fmt.Sprintf(`{"token":"<%d&>","pin":1234567890123456789%d,"amount":30.0000,"x":"\u0041\/"}`, d.intn(10), d.intn(10))
 	}
 	v.transactions[reference] = tx
 	return tx
 }
 
-func (tx *transaction) outcome(receipt bool) purchase.Outcome {
-	o := purchase.Outcome{Kind: tx.state, TransactionID: tx.id}
-	switch tx.state {
-	case purchase.Completed:
-		o.Code = purchase.CodeSuccess
-		if receipt {
-			o.Receipt = json.RawMessage(`{"token":12341234123412341234}`)
-		}
-	case purchase.Failed:
-		o.Code, o.Class = "1203", purchase.ClassProvider
+func (tx *transaction) settle() {
+	if tx.state == pending && !time.Now().Before(tx.ends) {
+		tx.state = tx.becomes
 	}
-	return o
 }
 
-func (c *client) Transaction(_ context.Context, id, reference string) purchase.Outcome {
-	v := c.vendor
-	outcome := purchase.Outcome{Kind: purchase.NotFound}
-	err := c.process.effect("transactions", func() error {
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		if v.fate.intn(12) == 0 {
-			outcome = purchase.Outcome{Kind: purchase.Unknown}
-			return nil
+// find looks a transaction up, as /transactions does.
+func (v *vendorModel) find(id, reference string) (transaction, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for ref, tx := range v.transactions {
+		if (id != "" && tx.id == id || id == "" && v.fate.weather.bears && ref == reference) && !time.Now().Before(tx.visible) {
+			tx.settle()
+			return *tx, true
 		}
-		for ref, tx := range v.transactions {
-			if (id != "" && tx.id == id || id == "" && v.bearsReference && ref == reference) && !time.Now().Before(tx.visible) {
-				v.settle(tx)
-				outcome = tx.outcome(tx.receipts)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return purchase.Outcome{Kind: purchase.Unknown, Cause: err}
 	}
-	return outcome
+	return transaction{}, false
+}
+
+// at is a copy of what the vendor holds of a reference.
+func (v *vendorModel) at(reference string) (transaction, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	tx := v.transactions[reference]
+	if tx == nil {
+		return transaction{}, false
+	}
+	tx.settle()
+	return *tx, true
+}
+
+// answer is the answer to a purchase call, in one of the documented shapes.
+// bears says that /transactions finds a purchase by its reference: else one whose
+// every answer is an empty 202 could never be found again, and stays open.
+func (tx *transaction) answer(d *dice, bears bool) (status int, body string) {
+	message := `"responseMessage":"m"`
+	switch tx.state {
+	case pending:
+		shape := d.intn(4)
+		if shape == 0 && !bears {
+			shape = 1
+		}
+		switch shape {
+		case 0:
+			return 202, ""
+		case 1:
+			return 202, fmt.Sprintf(`{"transactionId":%q}`, tx.id)
+		case 2:
+			return 200, fmt.Sprintf(`{"transactionId":%q,"responseCode":"PENDING",%s}`, tx.id, message)
+		default:
+			return 200, fmt.Sprintf(`{"success":true,"data":{"transactionId":%q,"status":"PROCESSING","responseCode":0}}`, tx.id)
+		}
+	case failed:
+		if d.percent(50) {
+			return 200, fmt.Sprintf(`{"transactionId":%q,"responseCode":%q,%s,"successful":false}`, tx.id, tx.code, message)
+		}
+		return 400, fmt.Sprintf(`{"success":false,"error":{"code":%s,"message":"m"}}`, tx.code)
+	}
+	receipt := ""
+	if tx.receipt != "" {
+		receipt = `,"receipt":` + tx.receipt
+	}
+	if d.percent(50) {
+		return 200, fmt.Sprintf(`{"transactionId":%q,"responseCode":"0",%s,"successful":true%s}`, tx.id, message, receipt)
+	}
+	return 200, fmt.Sprintf(`{"success":true,"data":{"transactionId":%q,"status":"COMPLETED","responseCode":0%s}}`, tx.id, receipt)
+}
+
+// item is the transaction as /transactions shows it.
+func (tx *transaction) item(bears bool) string {
+	fields := map[string]any{
+		"id": 1, "status": map[string]any{"code": tx.state, "label": stateNames[tx.state]}, "transactionId": tx.id, "price": json.Number("30.0000"),
+	}
+	if bears {
+		fields["merchantReference"] = tx.reference
+	}
+	if tx.state == failed {
+		fields["responseCode"] = tx.code
+	}
+	item := string(encode(fields))
+	if tx.state == completed && tx.shown && tx.receipt != "" {
+		item = item[:len(item)-1] + `,"receipt":` + tx.receipt + `}`
+	}
+	return item
 }

@@ -4,90 +4,131 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
 
 	"github.com/vendstream/vendstream/consumer"
-	"github.com/vendstream/vendstream/internal/dedupe/dedupetest"
 	"github.com/vendstream/vendstream/internal/gate"
 	"github.com/vendstream/vendstream/internal/purchase"
+	"github.com/vendstream/vendstream/internal/vendor"
 	"github.com/vendstream/vendstream/poller"
+	"github.com/vendstream/vendstream/publisher"
 )
 
-const lease = 60 * time.Second
+const (
+	lease         = 60 * time.Second
+	vendorTimeout = 30 * time.Second
+	attempts      = 3
+)
 
 // world is one history: streams, Redis, vendor, and the processes that come and go.
 type world struct {
 	fate    *fate
 	streams *streams
-	redis   *dedupetest.Memory
+	redis   *redisModel
 	vendor  *vendorModel
-	account purchase.Account
-	// forgets: Redis is emptied at times. It then cannot tell which of two
-	// payloads under one reference reached the vendor first; one of them still
-	// ends as a conflict.
-	forgets bool
 
 	running sync.WaitGroup
-	serial  int
 	mu      sync.Mutex
+	serial  map[string]int
 	alive   map[string]*process // by role
+	asked   map[string]map[string]bool
+	acked   []asked
+	calling map[string]int
+	broken  []breach
 }
+
+// asked is a request that was acknowledged to who submitted it.
+type asked struct{ reference, value string }
+
+// breach is a broken promise, and the reference it is about.
+type breach struct{ reference, text string }
 
 func newWorld(seed uint64) *world {
 	f := newFate(seed)
-	s := newStreams()
 	return &world{
 		fate:    f,
-		streams: s,
-		redis:   dedupetest.NewMemory(lease, 168*time.Hour),
-		vendor:  &vendorModel{fate: f, streams: s, bearsReference: f.intn(2) == 0, transactions: map[string]*transaction{}},
-		account: purchase.Account{Name: "acme", ChannelID: "7"},
-		forgets: f.intn(2) == 0,
+		streams: newStreams(topology(ackWait)),
+		redis:   newRedis(),
+		vendor:  newVendor(f),
+		serial:  map[string]int{},
 		alive:   map[string]*process{},
+		asked:   map[string]map[string]bool{},
+		calling: map[string]int{},
 	}
 }
 
-func newBackOff() backoff.BackOff {
-	return backoff.NewExponentialBackOff(backoff.WithInitialInterval(time.Second), backoff.WithMaxInterval(time.Minute), backoff.WithMaxElapsedTime(0))
+func (w *world) breach(reference, format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.broken = append(w.broken, breach{reference, fmt.Sprintf(format, args...)})
+	w.fate.note("world", "BROKEN", reference, w.broken[len(w.broken)-1].text)
 }
+
+func newBackOff() backoff.BackOff {
+	return backoff.NewExponentialBackOff(backoff.WithInitialInterval(time.Second), backoff.WithMaxInterval(time.Minute),
+		backoff.WithMaxElapsedTime(0), backoff.WithRandomizationFactor(0))
+}
+
+func newGate() *gate.Gate { return gate.New(gate.Config{BackOff: newBackOff, Probe: 8 * time.Second}) }
+
+// process makes a process of a role, which takes the last one's place.
+func (w *world) process(role string, die context.CancelFunc) *process {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.serial[role]++
+	p := &process{fate: w.fate, name: fmt.Sprintf("%s-%d", role, w.serial[role]), die: die}
+	w.alive[role] = p
+	return p
+}
+
+var (
+	account  = purchase.Account{Name: "acme", ChannelID: channel}
+	schedule = poller.Schedule{{Until: time.Minute, Every: 5 * time.Second}, {Until: 5 * time.Minute, Every: 30 * time.Second}, {Every: 5 * time.Minute}}
+)
 
 // start runs a process of a role until it dies or ctx ends.
 func (w *world) start(ctx context.Context, role string) {
-	w.serial++
 	ctx, die := context.WithCancel(ctx)
-	p := &process{fate: w.fate, name: fmt.Sprintf("%s-%d", role, w.serial), die: die}
-	w.mu.Lock()
-	w.alive[role] = p
-	w.mu.Unlock()
-	l := &ledger{p, w.streams}
-	c := &client{p, w.vendor, w.account}
-	claims := &claims{p, w.redis}
+	p := w.process(role, die)
 	w.running.Go(func() {
 		defer die()
+		defer p.kill("ended")
+		nc, err := (&link{process: p, streams: w.streams}).connect()
+		if err != nil {
+			return
+		}
+		store, err := publisher.NewStore(nc, subjects)
+		if err != nil {
+			panic(err)
+		}
+		client, err := vendor.New(vendor.Config{
+			Account: "acme", BaseURL: "http://vendor", Username: "u", Password: "p", Timeout: vendorTimeout,
+			Transport: &transport{process: p, vendor: w.vendor, posting: w.posting},
+		})
+		if err != nil {
+			panic(err)
+		}
+		defer client.Close()
+		records := &claims{p, w.redis}
 		if role[0] == 'c' {
 			_ = consumer.New(consumer.Config{
-				Account: w.account, Owner: p.name, Slots: 4, Lease: lease, Attempts: 3, BackOff: newBackOff,
-				KeepAlive: ackWait / 3, Grace: time.Minute, Since: time.Now().Add(-time.Hour),
-				Source: &source{p, &w.streams.requests}, Vendor: c, Gate: newGate(),
-				Claims: claims, Leases: claims, Records: claims, Ledger: l, Writer: l, Dead: l,
+				Account: account, Owner: p.name, Slots: 4, Lease: lease, Attempts: attempts, BackOff: newBackOff,
+				KeepAlive: ackWait / 3, Grace: vendorTimeout + 3*time.Second, Since: time.Now().Add(-time.Hour),
+				Source: &source{p, w.streams.requests, 10 * time.Minute, w.ackedRequest}, Vendor: client, Gate: newGate(),
+				Claims: records, Leases: records, Records: records, Ledger: store, Writer: store, Dead: store,
 			}).Run(ctx)
 			return
 		}
 		_ = poller.New(poller.Config{
-			Account: "acme", Owner: p.name, Slots: 4, Attempts: 3, BackOff: newBackOff, EscalateAfter: 5 * time.Minute,
-			Schedule:  poller.Schedule{{Until: time.Minute, Every: 5 * time.Second}, {Until: 5 * time.Minute, Every: 30 * time.Second}, {Every: 5 * time.Minute}},
-			PostLease: time.Minute, KeepAlive: ackWait / 3, Grace: time.Minute,
-			Source: &source{p, &w.streams.pending}, Vendor: c, Gate: newGate(),
-			Records: claims, Ledger: l, Writer: l, Dead: l,
+			Account: "acme", Owner: p.name, Slots: 4, Attempts: attempts, BackOff: newBackOff, EscalateAfter: 5 * time.Minute,
+			Schedule: schedule, PostLease: 2 * vendorTimeout, KeepAlive: ackWait / 3, Grace: vendorTimeout + 3*time.Second,
+			Source: &source{p, w.streams.pending, 10 * time.Minute, w.ackedHandoff}, Vendor: client, Gate: newGate(),
+			Records: records, Ledger: store, Writer: store, Dead: store,
 		}).Run(ctx)
 	})
 }
-
-func newGate() *gate.Gate { return gate.New(gate.Config{BackOff: newBackOff, Probe: 8 * time.Second}) }
 
 var roles = []string{"consumer-a", "consumer-b", "poller-a", "poller-b"}
 
@@ -103,99 +144,92 @@ func (w *world) revive(ctx context.Context) {
 	}
 }
 
-// publish puts requests on the stream: repeats, and references used twice, among
-// them.
-func (w *world) publish(n int) {
-	for range n {
-		ref := fmt.Sprintf("ref-%d", w.fate.intn(n/2))
-		amount := 50
-		if w.fate.intn(8) == 0 {
-			amount = 60 // another payload under a reference that may be taken
+// storm is what befalls the world beside single effects, until ctx ends.
+func (w *world) storm(ctx context.Context) {
+	f := w.fate
+	for n := 0; ; n++ {
+		d := newDice(f.seed, "storm", fmt.Sprint(n))
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(d.upTo(30 * time.Second)):
 		}
-		body := fmt.Sprintf(`{"productCode":"GAM-XBX-001","amount":%d,"paymentMethod":"cash","merchantReference":%q}`, amount, ref)
-		w.streams.requests.publish(ref, []byte(body))
-		time.Sleep(time.Duration(w.fate.intn(5000)) * time.Millisecond)
-		if w.forgets && w.fate.intn(5) == 0 {
+		long := d.upTo(90 * time.Second)
+		what := d.intn(7)
+		if ![]bool{f.weather.forgets, f.weather.jumps, f.weather.outages, f.weather.full, f.weather.pauses, f.weather.resets, f.weather.deaths > 0}[what] {
+			continue
+		}
+		switch what {
+		case 0:
+			f.note("world", "Redis is emptied", "", "")
 			w.redis.Flush()
+		case 1:
+			ahead := time.Duration(d.intn(600)-300) * time.Second
+			f.note("world", "Redis' clock jumps", "", ahead.String())
+			w.redis.ahead.Store(int64(ahead))
+		case 2:
+			away := []string{"redis", "nats", "vendor"}[d.intn(3)]
+			f.note("world", away+" is away", "", long.String())
+			f.takeAway(away, long)
+		case 3:
+			s := w.streams.all[d.intn(4)]
+			f.note("world", "full: "+short(s.config.Name), "", long.String())
+			s.setFull(true)
+			time.AfterFunc(long, func() { s.setFull(false) })
+		case 4, 6:
+			w.mu.Lock()
+			p := w.alive[roles[d.intn(len(roles))]]
+			w.mu.Unlock()
+			switch {
+			case p == nil:
+			case what == 4:
+				f.note("world", "stopped", p.name, (2 * long).String())
+				p.stop(2 * long)
+			case d.percent(50):
+				f.note("world", "asked to end", p.name, "")
+				p.die()
+			default:
+				p.kill("at any moment")
+			}
+		case 5:
+			f.note("world", "a consumer begins anew", "", "")
+			w.streams.requests.reset()
 		}
 	}
 }
 
-// check holds the promises of the contract against what there is in the end.
-func (w *world) check(t *testing.T) {
-	s := w.streams
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, broken := range s.faults {
-		t.Error(broken)
+// lose removes results, as the end of their retention does, and has their
+// requests submitted once more: those of references that were used for one
+// purchase only, as the dead letters of the others stay.
+func (w *world) lose() {
+	for _, s := range w.streams.all {
+		s.setFull(false)
 	}
-	if n := s.requests.open(); n > 0 {
-		t.Errorf("%d requests were never acknowledged", n)
-	}
-	if n := s.pending.open(); n > 0 {
-		t.Errorf("%d hand-offs were never ended", n)
-	}
-	for _, m := range s.requests.messages {
-		request, err := purchase.Parse(m.body, w.account)
-		if err != nil {
-			t.Fatal(err)
+	for _, m := range w.streams.results.there() {
+		reference := referenceOf(m.subject)
+		if len(w.asked[reference]) > 1 || !newDice(w.fate.seed, "lose", reference).percent(20) {
+			continue
 		}
-		result, settled := s.results[request.Reference]
-		_, buried := s.dead[m.sequence]
-		switch ours := settled && result.RequestDigest == request.Digest; {
-		case ours && buried:
-			t.Errorf("request %d (%s) has a result and a dead letter", m.sequence, request.Reference)
-		case !ours && !buried:
-			t.Errorf("request %d (%s) has neither result nor dead letter", m.sequence, request.Reference)
-		}
-	}
-	for ref, r := range s.results {
-		tx := w.vendor.transactions[ref]
-		switch {
-		case tx == nil:
-			t.Errorf("%s has a result and the vendor never saw it", ref)
-		case !w.forgets && tx.digest != r.RequestDigest:
-			t.Errorf("%s: the vendor has another payload than the result", ref)
-		case (tx.state == purchase.Completed) != (r.Status == purchase.StatusCompleted) || tx.state == purchase.InFlight:
-			t.Errorf("%s: the vendor says %s and the result %s", ref, tx.state, r.Status)
-		case tx.vends > 1:
-			t.Errorf("%s was vended %d times", ref, tx.vends)
-		case r.TransactionID != "" && r.TransactionID != tx.id:
-			t.Errorf("%s has the transaction of another", ref)
-		}
-	}
-}
-
-func history(t *testing.T, seed uint64) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(seed)
-		ctx, stop := context.WithCancel(t.Context())
-		published := make(chan struct{})
-		go func() {
-			defer close(published)
-			w.publish(24)
-		}()
-		faults := time.After(10 * time.Minute)
-		for storm := true; storm; {
-			w.revive(ctx)
-			select {
-			case <-faults:
-				storm = false
-			case <-time.After(time.Second):
+		w.fate.note("world", "result removed", reference, "")
+		w.streams.results.remove(m.sequence)
+		for _, r := range w.streams.requests.there() {
+			request, err := purchase.Parse(r.body, account)
+			if err == nil && request.Reference == reference {
+				_, _, _ = w.streams.requests.publish(r.subject, nil, r.body)
+				break
 			}
 		}
-		<-published
-		w.fate.setCalm()
-		deadline := time.Now().Add(6 * time.Hour)
-		for time.Now().Before(deadline) && w.streams.requests.open()+w.streams.pending.open() > 0 {
-			w.revive(ctx)
-			time.Sleep(10 * time.Second)
-		}
-		stop()
-		w.running.Wait()
-		w.check(t)
-		if t.Failed() {
-			t.Logf("seed %d: vendor bears references: %v, effects: %v", seed, w.vendor.bearsReference, w.fate.count)
-		}
-	})
+	}
+}
+
+func referenceOf(subject string) string {
+	at := len(subject) - 1
+	for at > 0 && subject[at-1] != '.' {
+		at--
+	}
+	reference, err := purchase.FromToken(subject[at:])
+	if err != nil {
+		panic(err)
+	}
+	return reference
 }

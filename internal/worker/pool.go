@@ -1,10 +1,12 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 )
@@ -209,6 +211,7 @@ func (p *Pool) keepAlive(alive context.Context) {
 			running = append(running, d)
 		}
 		p.mu.Unlock()
+		slices.SortFunc(running, func(a, b *Delivery) int { return cmp.Compare(a.Sequence, b.Sequence) })
 		var errs []error
 		for _, d := range running {
 			errs = append(errs, d.Acker.Progress(alive))

@@ -70,7 +70,7 @@ func (r *Record) heldByAnother(owner string, now time.Time) bool {
 
 func (m *Memory) claim(c dedupe.Claim, from purchase.ClaimState) (a dedupe.Answer) {
 	m.at(c.Key, func(r *Record, now time.Time) {
-		a.State = r.State
+		a.State, a.Sent = r.State, r.Sent
 		switch held := r.heldByAnother(c.Owner, now); {
 		case r.State != purchase.Absent && r.Digest != c.Digest:
 			a.Verdict = purchase.ClaimConflict
@@ -89,8 +89,9 @@ func (m *Memory) claim(c dedupe.Claim, from purchase.ClaimState) (a dedupe.Answe
 		}
 		if a.Verdict.Held() {
 			r.State, r.Owner, r.Lease, r.Digest, r.Expires = purchase.Claimed, c.Owner, now.Add(m.lease), c.Digest, time.Time{}
+			r.Sent = r.Sent || c.Sends
 		}
-		a.Attempts, a.Sent, a.TransactionID, a.Digest = r.Attempts, r.Sent, r.TxID, r.Digest
+		a.Attempts, a.TransactionID, a.Digest = r.Attempts, r.TxID, r.Digest
 	})
 	return a
 }

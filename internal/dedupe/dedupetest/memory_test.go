@@ -52,6 +52,7 @@ func TestMemoryAnswersAsTheScriptsDo(t *testing.T) {
 				Key:    dedupe.Key{Account: "acme", Reference: rapid.SampledFrom([]string{"a", "b"}).Draw(rt, "reference")},
 				Digest: digest(rapid.SampledFrom([]string{"1", "1", "1", "2"}).Draw(rt, "payload")),
 				Owner:  rapid.SampledFrom([]string{"x", "y"}).Draw(rt, "owner"),
+				Sends:  rapid.Bool().Draw(rt, "sends"),
 			}
 		}
 		rt.Repeat(map[string]func(*rapid.T){

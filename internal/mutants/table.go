@@ -1,0 +1,66 @@
+package main
+
+// edit replaces one text in one file. old occurs exactly once.
+type edit struct{ file, old, new string }
+
+// mutant is the program with one mistake in it.
+type mutant struct {
+	name  string
+	units []string // packages whose own tests are to find it
+	edits []edit
+}
+
+func one(name, file, old, new string, units ...string) mutant {
+	return mutant{name, units, []edit{{file, old, new}}}
+}
+
+const publishes = "there, err := c.Writer.PublishResult(work, &result, j.trace)"
+
+// mutants are mistakes that would lose a purchase, vend it twice or tell an
+// untruth about it, or take away one of two guards against that.
+var mutants = []mutant{
+	one("ack before the result is stored", "consumer/ends.go", publishes, "_ = j.delivery.Acker.Ack(work)\n\t"+publishes, "./consumer"),
+	one("hand-off removed before the result", "poller/job.go", publishes, "_ = j.delivery.Acker.Ack(work)\n\t"+publishes, "./poller"),
+	one("subjects of results not unique", "internal/broker/topology.go", "c.MaxMsgsPerSubject = 1", "c.MaxMsgsPerSubject = -1", "./internal/broker"),
+	one("no expected sequence on a write", "publisher/once.go", "jetstream.WithExpectLastSequencePerSubject(last),", "", "./publisher"),
+	one("publish time-out taken for stored", "publisher/once.go", "if err == nil && !ack.Duplicate {", "if ack == nil || !ack.Duplicate {", "./publisher"),
+	one("another payload taken for a duplicate", "publisher/publisher.go", "if !done.Duplicate {", "if true {", "./publisher"),
+	one("time-out of the vendor taken for a failure", "internal/vendor/classify.go", "return purchase.Outcome{Kind: purchase.Unknown, Cause: cause}",
+		`return purchase.Outcome{Kind: purchase.Failed, Code: "999", Class: purchase.ClassOther, Cause: cause}`, "./internal/vendor"),
+	one("429 taken for a failure", "internal/vendor/classify.go", "outcome := purchase.Outcome{Kind: kind, Message: a.message, Cause: statusError(status)}",
+		"if kind == purchase.Limited {\n\t\tkind = purchase.Failed\n\t}\n\toutcome := purchase.Outcome{Kind: kind, Message: a.message, Cause: statusError(status)}\n\tif kind == purchase.Failed {\n\t\treturn outcome\n\t}", "./internal/vendor"),
+	one("1200 taken for a failure", "internal/vendor/codes.go", `"1200": {purchase.Transient, ""},`, `"1200": {purchase.Failed, purchase.ClassProvider},`, "./internal/vendor"),
+	one("1204 taken for a failure", "internal/vendor/codes.go", `"1204": {purchase.LookUp, ""},`, `"1204": {purchase.Failed, purchase.ClassProvider},`, "./internal/vendor"),
+	one("not listed taken for a failure", "internal/vendor/transactions.go", "return purchase.Outcome{Kind: purchase.NotFound, Cause: errNotListed}",
+		`return purchase.Outcome{Kind: purchase.Failed, Code: "999", Class: purchase.ClassOther, Cause: errNotListed}`, "./internal/vendor"),
+	one("202 taken for unknown", "internal/vendor/codes.go", "{202, 202, byStatus, purchase.InFlight},", "{202, 202, byStatus, purchase.Unknown},", "./internal/vendor"),
+	one("403 is always a failure", "consumer/decide.go", "\t\tif acted {\n\t\t\treturn stepHandOver\n\t\t}\n\t\treturn stepSettle", "\t\treturn stepSettle", "./consumer"),
+	{"unknown after the attempts is a failure", []string{"./consumer"}, []edit{
+		{"consumer/decide.go", "\t\tif tries < most {\n\t\t\treturn stepAgain\n\t\t}\n\t\treturn stepHandOver\n\t}\n}", "\t\tif tries < most {\n\t\t\treturn stepAgain\n\t\t}\n\t\treturn stepSettle\n\t}\n}"},
+		{"consumer/decide.go", "if o.Kind == purchase.Forbidden {", "if !o.Kind.Terminal() {"},
+	}},
+	one("dedupe off", "consumer/job.go", "\tcase purchase.ClaimInFlight:\n\t\treturn worker.RetryAfter(max(busyRetry, j.answer.Wait))", "\tcase purchase.ClaimInFlight:\n\t\treturn j.held(work, stop)", "./consumer"),
+	one("posted again after a non-terminal answer", "poller/decide.go", `if h.State == purchase.OpenUnknown && h.TransactionID == "" {`, "if true {", "./poller"),
+	one("non-terminal answer handed over as unknown", "internal/purchase/handoff.go", "if o.Kind == InFlight {", "if o.Kind == Completed {", "./internal/purchase"),
+	one("Redis believed: a repeat is acknowledged by the claim alone", "consumer/job.go", "return j.repeat(work, stop)", "return worker.Done()", "./consumer"),
+	one("Redis believed: pending is acknowledged by the claim alone", "consumer/job.go", "case purchase.ClaimPending, purchase.ClaimSettled:", "case purchase.ClaimPending:\n\t\treturn worker.Done()\n\tcase purchase.ClaimSettled:", "./consumer"),
+	one("Redis believed: conflict by the claim alone", "consumer/job.go", "return j.conflict(work)", "return j.bury(work, conflictRejection)", "./consumer"),
+	one("streams not asked before a call", "consumer/job.go", "j.looked = time.Now()", "if j.looked = time.Now(); !j.looked.IsZero() {\n\t\treturn end, false, nil\n\t}", "./consumer"),
+	one("no second look before a call", "consumer/vend.go", "if !again && time.Since(j.looked) < lookAgain {", "if again = false; !again {", "./consumer"),
+	one("float amounts", "internal/purchase/request.go", "isDecimal(m.text):\n\t\treturn m.text", "isDecimal(m.text):\n\t\tvar f float64\n\t\t_ = json.Unmarshal([]byte(m.text), &f)\n\t\tb, _ := json.Marshal(f)\n\t\treturn string(b)", "./internal/purchase"),
+	one("digest overlooks a field", "internal/purchase/request.go", "parts = append(parts, part{name, value})", "if name != fieldAdditional {\n\t\t\tparts = append(parts, part{name, value})\n\t\t}", "./internal/purchase"),
+	one("digest compares spellings", "internal/purchase/request.go", "value = parseNumber([]byte(literal)).appendCanonical(nil)", "value = []byte(literal)", "./internal/purchase"),
+	one("receipt encoded anew", "internal/purchase/result.go", "result.ResponseCode = CodeSuccess\n\t\tresult.Receipt = o.Receipt", "result.ResponseCode = CodeSuccess\n\t\tvar receipt any\n\t\tif json.Unmarshal(o.Receipt, &receipt) == nil {\n\t\t\tresult.Receipt, _ = json.Marshal(receipt)\n\t\t}", "./internal/purchase"),
+	one("expires after a call", "consumer/vend.go", "return !j.acted && !j.expires.IsZero()", "return !j.expires.IsZero()", "./consumer"),
+	one("claim does not say that a call may follow", "consumer/job.go", "Sends: j.refusal == nil && j.expires.IsZero(),", "", "./consumer"),
+	one("second delivery not marked", "consumer/vend.go", "if j.expires.IsZero() || j.acted && j.marked {", "if j.expires.IsZero() || j.acted {", "./consumer"),
+	one("lease not renewed", "consumer/leases.go", "\t\t\tl.extend(ctx)", "", "./consumer"),
+	one("lease not looked at before a call", "consumer/leases.go", "if lost || left <= 0 {", "if lost && left < -time.Hour {", "./consumer"),
+	{"lease of another not respected", []string{"./internal/dedupe/..."}, []edit{
+		{"internal/dedupe/scripts.go", "local held = owner ~= ARGV[1] and lease > now", "local held = false"},
+		{"internal/dedupe/dedupetest/memory.go", "return r.Owner != owner && r.Lease.After(now)", "return false"},
+	}},
+	one("claim not released", "consumer/job.go", "if _, err := j.c.config.Claims.Release(ctx, j.hold.claim, j.attempts, j.acted); err != nil {", "if err := ctx.Err(); err != nil {", "./consumer"),
+	one("release forgets that a call may have been made", "consumer/job.go", "j.hold.claim, j.attempts, j.acted); err", "j.hold.claim, j.attempts, false); err", "./consumer"),
+	one("posting again takes no right", "poller/repost.go", "\tif !held {", "\tif !held && claim.Owner == \"\" {", "./poller"),
+}

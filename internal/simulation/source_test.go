@@ -1,0 +1,119 @@
+package simulation
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/vendstream/vendstream/internal/worker"
+)
+
+func decimal(n uint64) string { return strconv.FormatUint(n, 10) }
+
+// source is a process's view of a stream's consumer: what broker.Source is to a
+// real one.
+type source struct {
+	process *process
+	stream  *stream
+	wait    time.Duration // of one pull
+	// acked, where set, looks at the world at the moment of an ack.
+	acked func(*message)
+}
+
+// Pull implements worker.Source.
+func (s *source) Pull(ctx context.Context, n int, each func([]*worker.Delivery)) error {
+	end := time.NewTimer(s.wait)
+	defer end.Stop()
+	for {
+		s.process.awake()
+		if s.process.isDead() {
+			return errDead
+		}
+		due, next, changed := s.stream.take(n)
+		if len(due) > 0 {
+			return s.deliver(ctx, due, each)
+		}
+		var later <-chan time.Time
+		if !next.IsZero() {
+			timer := time.NewTimer(time.Until(next))
+			defer timer.Stop()
+			later = timer.C
+		}
+		select {
+		case <-changed:
+		case <-later:
+		case <-end.C:
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+		// Who wakes first is not left to chance.
+		if s.process.fate != nil {
+			time.Sleep(s.process.fate.dice(s.process.name, "wakes").upTo(time.Millisecond))
+		}
+	}
+}
+
+// deliver hands messages over, or loses them on the way.
+func (s *source) deliver(ctx context.Context, due []*message, each func([]*worker.Delivery)) error {
+	key := ""
+	chunk := make([]*worker.Delivery, len(due))
+	for i, m := range due {
+		key += decimal(m.sequence) + " "
+		s.stream.mu.Lock()
+		chunk[i] = &worker.Delivery{
+			Subject: m.subject, Header: m.header, Body: m.body, Sequence: m.sequence, Time: m.stored, Count: m.count,
+			Acker: &acker{s, m},
+		}
+		s.stream.mu.Unlock()
+	}
+	err := s.process.effect(context.WithoutCancel(ctx), "nats", "deliver "+short(s.stream.config.Name), key, func() error { return nil })
+	if err != nil {
+		return err
+	}
+	each(chunk)
+	return nil
+}
+
+type acker struct {
+	source  *source
+	message *message
+}
+
+// end sends an ack of some kind. Nobody hears whether it came.
+func (a *acker) end(ctx context.Context, name string, change func(*message)) error {
+	return a.source.process.effect(ctx, "nats", name+" "+short(a.source.stream.config.Name), decimal(a.message.sequence), func() error {
+		a.source.stream.settle(a.message, change)
+		if name == "ack" && a.source.acked != nil {
+			a.source.acked(a.message)
+		}
+		return nil
+	})
+}
+
+func (a *acker) Ack(ctx context.Context) error {
+	return a.end(ctx, "ack", func(m *message) { m.acked = true })
+}
+
+func (a *acker) Retry(ctx context.Context, after time.Duration) error {
+	return a.end(ctx, "nak", func(m *message) { m.visible = time.Now().Add(after) })
+}
+
+func (a *acker) Progress(ctx context.Context) error {
+	return a.end(ctx, "progress", func(m *message) { m.visible = time.Now().Add(a.source.stream.ackWait) })
+}
+
+// short is a stream's name without the prefix, in small letters.
+func short(stream string) string {
+	switch stream {
+	case subjects.RequestsStream():
+		return "request"
+	case subjects.PendingStream():
+		return "hand-off"
+	case subjects.ResultsStream():
+		return "result"
+	case subjects.DeadStream():
+		return "dead"
+	}
+	return stream
+}
