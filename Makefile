@@ -18,6 +18,11 @@ CORES := $(shell getconf _NPROCESSORS_ONLN)
 BENCH ?=
 # How often each action is tried at each failpoint.
 RUNS ?= 20
+# Of chaos. SEED=0 chooses one and prints it.
+PURCHASES ?= 5000
+FAULTS ?= 60
+EVERY ?= 3500ms
+SEED ?= 0
 
 empty :=
 comma := ,
@@ -35,6 +40,8 @@ help:
 	@echo 'make demo        the main job in one process'
 	@echo 'make simulate    SEEDS ($(SEEDS)) histories from seed FIRST ($(FIRST)) on, on all cores'
 	@echo 'make mutants     the program with one mistake at a time, and which tests find it'
+	@echo 'make chaos       the built programs under PURCHASES ($(PURCHASES)) and FAULTS ($(FAULTS)), some 5 minutes'
+	@echo 'make chaos-long  the same with 100000 purchases and 500 faults, an hour or less'
 	@echo 'make fuzz        every fuzz test for FUZZTIME ($(FUZZTIME))'
 	@echo 'make bench       what a purchase costs, beside a bare loop without the pipeline'
 	@echo 'make failpoints  every fault at every effect, RUNS ($(RUNS)) times each, and a table'
@@ -72,6 +79,15 @@ build:
 .PHONY: demo
 demo:
 	$(GO) run ./cmd/vendlab demo
+
+# The figures as JSON are in chaos.json; logs and streams are kept where a promise is broken.
+.PHONY: chaos
+chaos: tools build
+	bin/vendlab chaos --vendstream bin/vendstream --purchases $(PURCHASES) --faults $(FAULTS) --every $(EVERY) --seed $(SEED) --output json >chaos.json
+
+.PHONY: chaos-long
+chaos-long:
+	$(MAKE) chaos PURCHASES=100000 FAULTS=500 EVERY=3s
 
 .PHONY: fuzz
 fuzz:
@@ -114,4 +130,4 @@ failpoints: tools
 
 .PHONY: clean
 clean:
-	rm -rf bin cover.out
+	rm -rf bin cover.out chaos.json

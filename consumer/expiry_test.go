@@ -152,6 +152,24 @@ func TestNeverExpiresAfterACall(t *testing.T) {
 	})
 }
 
+// A message that comes again while Redis has lost its claim: a call may have been
+// made, so one is made although it has expired. That must be noted before the call,
+// too: the worker may die in it, and the next one finds a claim that is no proof of
+// anything else.
+func TestInferredCallIsMarked(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		m := w.expiring(0, completed)
+		m.Count = 1
+		var sent bool
+		w.once("post", func() { sent = w.redis.At(w.key("ref")).Sent })
+		w.run(time.Second)
+		w.wantCompleted(t, 1)
+		if !sent {
+			t.Errorf("Redis did not know of the call when it was made; effects: %s", w.writes())
+		}
+	})
+}
+
 // Taken over from a worker that died: what it noted before its first call tells.
 func TestTakenOverBeforeAndAfterTheCall(t *testing.T) {
 	for _, sent := range []bool{false, true} {

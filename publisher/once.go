@@ -55,11 +55,6 @@ func (s *Store) storeAfter(ctx context.Context, stream string, m *nats.Msg, last
 	if err == nil {
 		return there, nil // as nearly always: the policy is not needed
 	}
-	policy := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(retryFirst),
-		backoff.WithMaxInterval(retryLongest),
-		backoff.WithMaxElapsedTime(0),
-	)
 	first := true
 	return backoff.RetryWithData(func() (*stored, error) {
 		if first {
@@ -67,7 +62,16 @@ func (s *Store) storeAfter(ctx context.Context, stream string, m *nats.Msg, last
 			return nil, err
 		}
 		return s.attempt(ctx, stream, m, last)
-	}, backoff.WithContext(policy, ctx))
+	}, backoff.WithContext(patiently(), ctx))
+}
+
+// patiently waits between tries for as long as ctx allows.
+func patiently() backoff.BackOff {
+	return backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(retryFirst),
+		backoff.WithMaxInterval(retryLongest),
+		backoff.WithMaxElapsedTime(0),
+	)
 }
 
 // attempt publishes once, and reads back where that does not say that the message

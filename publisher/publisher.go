@@ -93,11 +93,6 @@ func (p *Publisher) Submit(ctx context.Context, r Request) (Submitted, error) {
 }
 
 func (p *Publisher) submit(ctx context.Context, r Request, m *nats.Msg, reference string) (Submitted, error) {
-	policy := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(retryFirst),
-		backoff.WithMaxInterval(retryLongest),
-		backoff.WithMaxElapsedTime(0),
-	)
 	var last error // why, where only ctx's end is returned
 	ack, err := backoff.RetryWithData(func() (*jetstream.PubAck, error) {
 		call, cancel := context.WithTimeout(ctx, publishTimeout)
@@ -110,7 +105,7 @@ func (p *Publisher) submit(ctx context.Context, r Request, m *nats.Msg, referenc
 			last = err
 		}
 		return ack, err
-	}, backoff.WithContext(policy, ctx))
+	}, backoff.WithContext(patiently(), ctx))
 	if err != nil && last != nil && !errors.Is(err, last) {
 		err = fmt.Errorf("%w: %w", err, last)
 	}
@@ -139,7 +134,16 @@ func (p *Publisher) distinct(ctx context.Context, done Submitted, m *nats.Msg) (
 	if err != nil {
 		return done, fmt.Errorf("publisher: %w", err)
 	}
-	same, err := p.holds(ctx, done.Sequence, ours)
+	same, err := backoff.RetryWithData(func() (bool, error) {
+		// Each try has its own end: an answer that is lost never comes.
+		call, cancel := context.WithTimeout(ctx, readTimeout)
+		defer cancel()
+		same, err := p.holds(call, done.Sequence, ours)
+		if errors.Is(err, nats.ErrConnectionClosed) {
+			err = backoff.Permanent(err)
+		}
+		return same, err
+	}, backoff.WithContext(patiently(), ctx))
 	if err != nil {
 		return done, fmt.Errorf("publisher: %w: the server has a request under this reference, which could not be read: %w", ErrNotAcknowledged, err)
 	}

@@ -44,11 +44,6 @@ func (s *Store) Redrive(ctx context.Context, d DeadLetter) (sequence uint64, dup
 		header, body = d.Header, d.Body
 	}
 	m := &nats.Msg{Subject: s.subjects.Requests(d.Account), Header: redriveHeader(d, header), Data: body}
-	policy := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(retryFirst),
-		backoff.WithMaxInterval(retryLongest),
-		backoff.WithMaxElapsedTime(0),
-	)
 	var last error // why, where only ctx's end is returned
 	ack, err := backoff.RetryWithData(func() (*jetstream.PubAck, error) {
 		call, cancel := context.WithTimeout(ctx, publishTimeout)
@@ -61,7 +56,7 @@ func (s *Store) Redrive(ctx context.Context, d DeadLetter) (sequence uint64, dup
 			last = err
 		}
 		return ack, err
-	}, backoff.WithContext(policy, ctx))
+	}, backoff.WithContext(patiently(), ctx))
 	switch {
 	case err == nil:
 		return ack.Sequence, ack.Duplicate, nil

@@ -223,6 +223,31 @@ func TestSubmitRepeatsWhereTheAnswerWasLost(t *testing.T) {
 	}
 }
 
+// What stands under a reference is read back before a duplicate is believed. An
+// answer to that which is lost is asked for again, and does not hold the purchase up
+// until its context ends.
+func TestSubmitReadsBackAgainWhereTheAnswerWasLost(t *testing.T) {
+	for _, lost := range []string{"stream_info_response", "stream_msg_get_response"} {
+		t.Run(lost, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			between := newProxy(t, r.server.URL())
+			p, err := publisher.New(between.connect(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.Submit(within(t, patience), request("r-1")); err != nil {
+				t.Fatal(err)
+			}
+			between.loseNext(lost)
+			got, err := p.Submit(within(t, patience), request("r-1"))
+			if err != nil || got.Sequence != 1 || !got.Duplicate || between.lost.Load() != 1 {
+				t.Errorf("%+v, %v, %d answers lost", got, err, between.lost.Load())
+			}
+		})
+	}
+}
+
 func TestSubmitEndsWithItsContext(t *testing.T) {
 	r := newRig(t)
 	p := r.newPublisher(t)

@@ -12,8 +12,8 @@ import (
 	"github.com/vendstream/vendstream/internal/lifecycle"
 )
 
-// asProgram makes the test binary vendlab itself, for the processes that the bench
-// starts.
+// asProgram makes the test binary vendlab itself, for the processes that bench and
+// chaos start.
 const asProgram = "VENDLAB_TEST_AS_PROGRAM"
 
 func init() {

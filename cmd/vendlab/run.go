@@ -51,11 +51,11 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return errors.New("vendlab needs a command: demo, dev, simulator or bench")
+			return errors.New("vendlab needs a command: demo, dev, simulator, bench or chaos")
 		},
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(p.demo(), p.dev(), p.simulator(), p.bench())
+	root.AddCommand(p.demo(), p.dev(), p.simulator(), p.bench(), p.chaos(), p.natsServer())
 	root.SetArgs(append([]string{}, args...)) // nil would mean the process's own
 	root.SetOut(e.Stdout)
 	root.SetErr(e.Stderr)

@@ -237,7 +237,7 @@ func newApp(ctx context.Context, cfg *config.Config, opt Options, c *Connections
 		account, err := a.newAccount(ctx, one, owner, opt.Roles)
 		if err != nil {
 			a.close()
-			return nil, err
+			return nil, away(err)
 		}
 		a.accounts = append(a.accounts, account)
 	}
@@ -268,16 +268,21 @@ func (a *app) check(ctx context.Context) error {
 	}
 	differences, err := broker.Ensure(ctx, a.conns.JetStream, a.topology)
 	if err != nil {
-		if errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
-			return &lifecycle.Exit{Code: lifecycle.NotConnected, Err: err}
-		}
-		return err
+		return away(err)
 	}
 	for _, d := range differences {
 		a.log.Warn().Str("object", d.Object).Str("setting", d.Setting).Str("have", d.Have).Str("want", d.Want).
 			Msg("not as declared; `vendstream provision` changes it")
 	}
 	return nil
+}
+
+// away gives an error that JetStream does not answer the exit code for it.
+func away(err error) error {
+	if broker.Unanswered(err) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
+		return &lifecycle.Exit{Code: lifecycle.NotConnected, Err: err}
+	}
+	return err
 }
 
 // work is every pool of every account: they are stopped first.

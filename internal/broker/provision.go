@@ -82,7 +82,7 @@ func plan(ctx context.Context, js jetstream.JetStream, t Topology) ([]step, erro
 	for _, want := range t.Streams() {
 		s := step{}
 		s.Object, s.Verb = "stream "+want.Name, "keep"
-		have, err := js.Stream(ctx, want.Name)
+		have, err := ask(ctx, func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, want.Name) })
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 			s.Verb = "create"
@@ -123,7 +123,9 @@ func plan(ctx context.Context, js jetstream.JetStream, t Topology) ([]step, erro
 	for _, c := range consumers {
 		s := step{}
 		s.Object, s.Verb = "consumer "+c.Stream+"/"+c.Config.Durable, "keep"
-		have, err := js.Consumer(ctx, c.Stream, c.Config.Durable)
+		have, err := ask(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+			return js.Consumer(ctx, c.Stream, c.Config.Durable)
+		})
 		switch {
 		case made[c.Config.Durable] && (errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)):
 			continue

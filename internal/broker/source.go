@@ -34,7 +34,9 @@ func NewSource(ctx context.Context, js jetstream.JetStream, want ConsumerOf) (*S
 }
 
 func (s *Source) open(ctx context.Context) error {
-	c, err := s.js.Consumer(ctx, s.want.Stream, s.want.Config.Durable)
+	c, err := ask(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+		return s.js.Consumer(ctx, s.want.Stream, s.want.Config.Durable)
+	})
 	if err != nil {
 		return fmt.Errorf("broker: consumer %s/%s: %w", s.want.Stream, s.want.Config.Durable, err)
 	}

@@ -50,6 +50,11 @@ type Evidence struct {
 	Lost int64
 	// Limited are the purchases for which a 429 was ordered.
 	Limited map[Key]bool
+	// Killed says that processes were killed. What one knew of its calls may have
+	// died with it, so the number of attempts is not compared, and neither are the
+	// vendor's own counts of posts after a non-terminal answer, which count an answer
+	// that was never stored.
+	Killed bool
 }
 
 // Breach is a promise of the contract that did not hold.
