@@ -45,6 +45,7 @@ help:
 	@echo 'make fuzz        every fuzz test for FUZZTIME ($(FUZZTIME))'
 	@echo 'make bench       what a purchase costs, beside a bare loop without the pipeline'
 	@echo 'make failpoints  every fault at every effect, RUNS ($(RUNS)) times each, and a table'
+	@echo 'make isolation   how one account fares while another makes trouble'
 	@echo 'make bench-once  one iteration of every benchmark'
 
 .PHONY: check
@@ -127,6 +128,11 @@ failpoints: tools
 	FAILPOINT_RUNS=$(RUNS) FAILPOINT_TABLE=$$table \
 		$(GO) test -count=1 -timeout=0 -v -run '^TestRuns$$' ./internal/failpoint/runs >&2; status=$$?; \
 	cat $$table; rm -f $$table; exit $$status
+
+# Some seven minutes; nothing else should run meanwhile.
+.PHONY: isolation
+isolation: tools
+	$(GO) test -run '^$$' -bench Isolation -benchtime 5x -timeout 30m ./cmd/vendstream
 
 .PHONY: clean
 clean:

@@ -124,12 +124,7 @@ func sharedLimit(t *testing.T, kind simulator.LimitKind, inFlight int) {
 		name := fmt.Sprintf("process-%d", i)
 		s.moveVendor(web.URL + "/" + name + "/api/v1")
 		running[name] = s.process("consumer")
-		eventually(t, "the process works", func() error {
-			if n := strings.Count(s.logs.String(), `"message":"started"`); n <= i {
-				return fmt.Errorf("%d have started", n)
-			}
-			return nil
-		})
+		ready(t, s.addresses(i + 1)[i])
 	}
 	// Long enough for a process to be killed in the middle of its calls.
 	if err := s.vendor.Order(simulator.Fault{

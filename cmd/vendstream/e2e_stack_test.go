@@ -30,7 +30,7 @@ const patience = 60 * time.Second
 // stack is everything that a test of the whole program needs: a real nats-server,
 // a real redis-server, the simulated vendor over HTTP, and a configuration.
 type stack struct {
-	t        *testing.T
+	t        testing.TB
 	nats     *servertest.NATSServer
 	redis    *servertest.RedisServer
 	vendor   *simulator.Simulator
@@ -76,7 +76,7 @@ func (b *lockedBuffer) String() string {
 }
 
 // newStack starts the servers. more is added to the configuration file.
-func newStack(t *testing.T, sim simulator.Config, more string) *stack {
+func newStack(t testing.TB, sim simulator.Config, more string) *stack {
 	t.Helper()
 	if sim.Accounts == nil {
 		sim.Accounts = []simulator.Account{{Username: "acme", Password: "acme-secret"}, {Username: "beta", Password: "beta-secret"}}

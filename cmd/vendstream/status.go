@@ -31,8 +31,9 @@ type statusRow struct {
 	DoneIn   *float64      `json:"doneInSeconds"`
 	Time     time.Time     `json:"time"`
 
-	paused time.Duration // the rest of the pause after a 429
-	signs  signs
+	unknown bool          // neither configured nor ever served
+	paused  time.Duration // the rest of the pause after a 429
+	signs   signs
 }
 
 type statusPending struct {
@@ -93,12 +94,14 @@ func (p *program) status() *cobra.Command {
 		Use:   "status",
 		Short: "What each account has to do, and how long it will take",
 		Long: `What each account has to do, what holds it up, and how long it will take: one line for
-each configured account, and for each that has a consumer without being configured.
+each configured account, for each that has a consumer without being configured, and for
+each that has neither and has requests on the stream all the same.
 Needs NATS. The use of a limit is read from Redis; without it that is "-".
 
   account        its name
   backlog        requests that are not settled or handed over yet; at most so many
-                 where some are of low priority
+                 where some are of low priority. Of an unknown account: requests less
+                 its dead letters, results and open purchases
   inFlight       of these, the ones a consumer has taken, with those that wait for
                  another try
   pending        purchases that are open at the vendor, which the poller asks about
@@ -121,6 +124,8 @@ Needs NATS. The use of a limit is read from Redis; without it that is "-".
     no consumer is working       none has asked for work, taken any or settled any for
                                  a minute. One that rests (Redis or the vendor is
                                  away, the credentials are refused) looks the same
+    unknown account              neither configured nor ever served: a running consumer
+                                 makes dead letters of its requests
     waiting at the vendor        calls are under way, or wait for another try
     -                            nothing that can be seen from here
   doneIn         time until the backlog is done, new requests aside: backlog through

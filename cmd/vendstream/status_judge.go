@@ -16,6 +16,7 @@ const (
 	heldNothing   = ""
 	heldLimit     = "limit"
 	heldPenalty   = "limit: the vendor said 429"
+	heldUnknown   = "unknown account"
 	heldNotSetUp  = "no consumer is set up"
 	heldNoWorker  = "no consumer is working"
 	heldAtVendor  = "waiting at the vendor"
@@ -34,6 +35,8 @@ type signs struct {
 // heldBy says what holds the account up, as far as it can be told from outside.
 func heldBy(r *statusRow) string {
 	switch {
+	case r.unknown:
+		return heldUnknown // also once all are dead letters: somebody sends to a wrong subject
 	case r.Backlog == 0 && r.Pending.Total == 0:
 		return heldNothing
 	case !r.signs.setUp:
@@ -64,7 +67,7 @@ func doneIn(r *statusRow) *float64 {
 	case r.Backlog == 0:
 	case byLimit:
 		s = float64(r.Backlog)/float64(r.Limit.Requests)*r.Limit.Per + r.paused.Seconds()
-	case r.Pause != pause.None || r.HeldBy == heldNoWorker || r.HeldBy == heldNotSetUp || r.Rate == 0:
+	case r.Pause != pause.None || r.HeldBy == heldUnknown || r.HeldBy == heldNoWorker || r.HeldBy == heldNotSetUp || r.Rate == 0:
 		return nil
 	default:
 		s = float64(r.Backlog) / float64(r.Rate) * secondsMinute

@@ -90,9 +90,15 @@ func (l *looker) look(ctx context.Context) ([]*statusRow, error) {
 	}
 	// The server's, so that this machine's clock does not matter.
 	now := results.CachedInfo().TimeStamp
+	accounts := l.accounts(takers)
+	known := len(accounts)
+	unknown, err := l.unknown(ctx, takers)
+	if err != nil {
+		return nil, err
+	}
 	var rows []*statusRow
-	for _, account := range l.accounts(takers) {
-		r := &statusRow{Account: account, Time: now.UTC().Truncate(time.Second)}
+	for i, account := range append(accounts, unknown...) {
+		r := &statusRow{Account: account, Time: now.UTC().Truncate(time.Second), unknown: i >= known}
 		if info := takers[account]; info != nil {
 			low := takers[broker.LowName(account)]
 			r.Backlog, r.InFlight = broker.Unsettled(info, low), inFlight(info)+inFlight(low)
@@ -105,6 +111,11 @@ func (l *looker) look(ctx context.Context) ([]*statusRow, error) {
 		}
 		if r.Rate, err = l.count(ctx, results, l.subjects.AllResults(account), now.Add(-rateWindow)); err != nil {
 			return nil, err
+		}
+		if r.unknown {
+			if err := l.lessEnded(ctx, results, r); err != nil {
+				return nil, err
+			}
 		}
 		rows = append(rows, r)
 	}
@@ -133,6 +144,34 @@ func (l *looker) accounts(takers map[string]*jetstream.ConsumerInfo) []string {
 	}
 	slices.Sort(others)
 	return slices.DeleteFunc(append(configured, others...), func(name string) bool { return !l.wanted(name) })
+}
+
+// unknown are accounts that have requests on the stream and nothing else, by name.
+func (l *looker) unknown(ctx context.Context, takers map[string]*jetstream.ConsumerInfo) ([]string, error) {
+	all, err := broker.NewRequests(l.js, l.subjects).Accounts(ctx)
+	if err != nil {
+		return nil, unreachable(fmt.Errorf("list the accounts that have requests: %w", err))
+	}
+	slices.Sort(all)
+	return slices.DeleteFunc(all, func(name string) bool {
+		configured := slices.ContainsFunc(l.cfg.Accounts, func(a config.Account) bool { return a.Name == name })
+		return configured || takers[name] != nil || !l.wanted(name)
+	}), nil
+}
+
+// lessEnded takes from an unknown account's requests what has come to an end or
+// is open: all of it may be left over from when the account was served.
+func (l *looker) lessEnded(ctx context.Context, results jetstream.Stream, r *statusRow) error {
+	dead, err := l.store.DeadSequences(ctx, r.Account)
+	if err != nil {
+		return unreachable(err)
+	}
+	settled, err := l.count(ctx, results, l.subjects.AllResults(r.Account), time.Time{})
+	if err != nil {
+		return err
+	}
+	r.Backlog -= min(r.Backlog, uint64(len(dead))+settled+r.Pending.Total)
+	return nil
 }
 
 // consumers are the accounts' own of a stream by their names: the account's, or

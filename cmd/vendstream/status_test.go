@@ -17,6 +17,7 @@ import (
 	"github.com/vendstream/vendstream/internal/quota"
 	"github.com/vendstream/vendstream/internal/servertest"
 	"github.com/vendstream/vendstream/internal/simulator"
+	"github.com/vendstream/vendstream/publisher"
 )
 
 // open stores the hand-off of a purchase, as a consumer would.
@@ -484,4 +485,29 @@ func TestStatusOfADaemon(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// An account that is neither configured nor served is listed with the requests
+// that have not become dead letters.
+func TestStatusOfAnUnknownAccount(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	p.run(0, "provision")
+	p.request("nobody", 3)
+	rows, _ := p.status()
+	if r := rows["nobody"]; len(rows) != 2 || r.Backlog != 3 || r.HeldBy != heldUnknown || r.DoneIn != nil {
+		t.Errorf("%+v", rows)
+	}
+	for sequence := range uint64(3) {
+		err := p.store.PublishDead(t.Context(), publisher.DeadLetter{
+			Account: "nobody", Sequence: sequence + 1, Reason: purchase.ReasonUnknownAccount, Body: []byte("{}"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, _ := p.status("--account", "nobody")
+		if r := rows["nobody"]; len(rows) != 1 || r.Backlog != 2-sequence || r.HeldBy != heldUnknown {
+			t.Errorf("%d dead letters: %+v", sequence+1, rows)
+		}
+	}
 }

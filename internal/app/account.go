@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/vendstream/vendstream/consumer"
@@ -30,6 +32,7 @@ type account struct {
 	consumer *consumer.Consumer // nil where the role is not this process's
 	poller   *poller.Poller     // nil likewise
 	gates    map[string]*gate.Gate
+	begun    atomic.Bool // the client is prepared
 }
 
 func (a *app) newAccount(ctx context.Context, one config.Account, owner string, roles Roles) (*account, error) {
@@ -178,16 +181,33 @@ func (acc *account) gate(a *app, component string, shared *pause.Switch) *gate.G
 func (acc *account) components() lifecycle.Stage {
 	var stage lifecycle.Stage
 	if acc.catalog != nil {
-		stage = append(stage, lifecycle.Component{Name: "catalog of " + acc.name, Run: acc.catalog.Run})
+		stage = append(stage, lifecycle.Component{Name: "catalog of " + acc.name, Run: acc.prepared(acc.catalog.Run)})
 	}
 	if acc.consumer != nil {
-		stage = append(stage, lifecycle.Component{Name: "consumer of " + acc.name, Run: acc.consumer.Run})
+		stage = append(stage, lifecycle.Component{Name: "consumer of " + acc.name, Run: acc.prepared(acc.consumer.Run)})
 	}
 	if acc.poller != nil {
-		stage = append(stage, lifecycle.Component{Name: "poller of " + acc.name, Run: acc.poller.Run})
+		stage = append(stage, lifecycle.Component{Name: "poller of " + acc.name, Run: acc.prepared(acc.poller.Run)})
 	}
 	return stage
 }
+
+// prepared runs a component once the account's client is prepared: the accounts
+// do not wait for each other, and no purchase waits for its account.
+func (acc *account) prepared(run func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := acc.vendor.Prepare(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil // stopped before it began
+			}
+			return fmt.Errorf("account %s: %w", acc.name, err)
+		}
+		acc.begun.Store(true)
+		return run(ctx)
+	}
+}
+
+var errStarting = errors.New("nothing is pulled yet: starting")
 
 func (acc *account) checks() []telemetry.Check {
 	if acc.consumer == nil {
@@ -196,6 +216,9 @@ func (acc *account) checks() []telemetry.Check {
 	return []telemetry.Check{{
 		Name: "consumer of " + acc.name,
 		Probe: func(context.Context) error {
+			if !acc.begun.Load() {
+				return errStarting
+			}
 			if err := acc.consumer.Ready(); err != nil {
 				return fmt.Errorf("nothing is pulled: %w", err)
 			}

@@ -129,12 +129,10 @@ func New(config Config) (*Client, error) {
 	c.transport = transport
 	c.session = newSession(c, config.Username, config.Password)
 	if config.Share != nil {
-		// Here, and not when a token is needed: it would eat up a purchase's time limit.
-		v, err := newVault(identity{config.Account, base, config.Username, config.Password}, cmp.Or(config.stretching, stretching))
-		if err != nil {
-			return nil, fmt.Errorf("vendor: account %q: %w", config.Account, err)
-		}
-		c.session.sharing = newSharing(config.Share, v)
+		c.session.sharing = newSharing(config.Share, &lazyVault{
+			id:         identity{config.Account, base, config.Username, config.Password},
+			iterations: cmp.Or(config.stretching, stretching),
+		})
 	}
 	return c, nil
 }
@@ -239,6 +237,19 @@ func (c *Client) Check(ctx context.Context) error {
 	defer cancel()
 	if _, err := c.session.token(ctx); err != nil {
 		return fmt.Errorf("vendor: no token: %w", err)
+	}
+	return nil
+}
+
+// Prepare derives the key of shared tokens from the password, if that has not
+// been done: it takes a processor 0.15 s, and waits while as many clients as there
+// are processors do the same. A purchase that comes first waits for it, within its
+// time limit; so prepare a client before it is given work. Nobody is called. The
+// error is ctx's, or that the key cannot be derived, without which no token is
+// shared.
+func (c *Client) Prepare(ctx context.Context) error {
+	if err := c.session.prepare(ctx); err != nil {
+		return fmt.Errorf("vendor: prepare: %w", err)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package vendor
 
 import (
+	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
@@ -12,6 +13,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"runtime"
+	"sync"
 )
 
 const (
@@ -41,6 +44,38 @@ type vault struct {
 	slot   string
 	master []byte
 	about  []byte // sealed with every record, not in it
+}
+
+// lazyVault makes a vault when it is first asked for.
+type lazyVault struct {
+	id         identity
+	iterations int
+
+	mu    sync.Mutex
+	vault *vault
+}
+
+// stretchings lets as many passwords be stretched at once as there are
+// processors, so that of many accounts the first can begin while the others wait.
+var stretchings = make(chan struct{}, runtime.GOMAXPROCS(0))
+
+// get is the vault, which may have to be made. The error is ctx's where that ends
+// before its turn has come.
+func (l *lazyVault) get(ctx context.Context) (*vault, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.vault != nil {
+		return l.vault, nil
+	}
+	select {
+	case stretchings <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-stretchings }()
+	made, err := newVault(l.id, l.iterations)
+	l.vault = made
+	return made, err
 }
 
 // newVault stretches the password, which is slow on purpose.

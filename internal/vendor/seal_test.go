@@ -2,6 +2,7 @@ package vendor
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"testing"
 )
@@ -102,8 +103,39 @@ func TestPasswordIsStretched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.session.sharing.vault.slot != want.slot {
-		t.Error("the client stretches otherwise")
+	if err := c.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.session.sharing.lazy.vault; got == nil || got.slot != want.slot {
+		t.Error("the client stretches otherwise, or not when it is prepared")
+	}
+}
+
+// The password is stretched once, when it is first needed; whoever has to wait for
+// a turn waits no longer than it wants to.
+func TestStretchedOnce(t *testing.T) {
+	l := &lazyVault{id: someIdentity, iterations: 1}
+	for range cap(stretchings) {
+		stretchings <- struct{}{}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := l.get(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("waited for a turn: %v", err)
+	}
+	for range cap(stretchings) {
+		<-stretchings
+	}
+	first, err := l.get(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A vault that is there needs no turn.
+	if again, err := l.get(ended); err != nil || again != first {
+		t.Errorf("made again, %v", err)
+	}
+	if err := newClient(t, Config{BaseURL: "http://vendor.test", Username: "u", Password: "p"}).Prepare(ended); err != nil {
+		t.Errorf("nothing to prepare without a share: %v", err)
 	}
 }
 

@@ -137,6 +137,7 @@ func (s *session) start(by way) {
 	s.underway = r
 	s.wg.Go(func() {
 		defer close(r.done)
+		_ = s.prepare(s.ctx) // slow, and none of the vendor's time; obtain finds an error again
 		ctx, cancel := context.WithTimeout(s.ctx, s.client.timeout)
 		defer cancel()
 		err := s.obtain(ctx, by)

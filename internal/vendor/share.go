@@ -47,19 +47,33 @@ var errElsewhere = errors.New("another process is getting the token")
 // under way.
 type sharing struct {
 	share TokenShare
-	vault *vault
+	lazy  *lazyVault
+	vault *vault // nil until the first renewal
 	owner string
 	seen  []byte // the record seen last
 }
 
-func newSharing(share TokenShare, v *vault) *sharing {
-	return &sharing{share: share, vault: v, owner: rand.Text()}
+func newSharing(share TokenShare, lazy *lazyVault) *sharing {
+	return &sharing{share: share, lazy: lazy, owner: rand.Text()}
+}
+
+// prepare makes the vault, where there is a share.
+func (s *session) prepare(ctx context.Context) error {
+	if s.sharing == nil {
+		return nil
+	}
+	_, err := s.sharing.lazy.get(ctx)
+	return err
 }
 
 // obtain gets a token, together with the account's other processes where there
 // is a share.
 func (s *session) obtain(ctx context.Context, by way) error {
 	if s.sharing == nil {
+		return s.ask(ctx, by)
+	}
+	var err error
+	if s.sharing.vault, err = s.sharing.lazy.get(ctx); err != nil {
 		return s.ask(ctx, by)
 	}
 	for {

@@ -233,7 +233,11 @@ func TestRecordThatDoesNotOpenCountsAsNone(t *testing.T) {
 func TestProcessThatDiesInALogin(t *testing.T) {
 	v := &issuer{}
 	together(t, v, func(t *testing.T, share *fakeShare, _ *fake, clients []*Client) {
-		if ok, err := share.Acquire(t.Context(), clients[0].session.sharing.vault.slot, "dead", nil, shareLease); !ok || err != nil {
+		vault, err := clients[0].session.sharing.lazy.get(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok, err := share.Acquire(t.Context(), vault.slot, "dead", nil, shareLease); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 		start := time.Now()
