@@ -26,11 +26,18 @@ func BenchmarkIsolation(b *testing.B) {
 }
 
 const (
-	isolationSlots   = 64 // max_in_flight's default
-	isolationRate    = 100
-	isolationSpan    = 5 * time.Second
-	isolationBacklog = 100_000
+	isolationSlots = 64 // max_in_flight's default
+	isolationRate  = 100
 )
+
+// isolationSize is how long a phase is, and how large the backlog in it. With
+// -short, which only sees that the benchmark runs, both are small.
+func isolationSize() (span time.Duration, backlog int) {
+	if testing.Short() {
+		return time.Second, 2000
+	}
+	return 5 * time.Second, 100_000
+}
 
 // phase is one kind of trouble, which begin makes and end takes away.
 type phase struct {
@@ -41,7 +48,10 @@ type phase struct {
 
 func (s *isolation) phases(processes int) []phase {
 	backlog := func(milliseconds ...int) func() {
-		return func() { s.publishMany(noisy, isolationBacklog, milliseconds...) }
+		return func() {
+			_, size := isolationSize()
+			s.publishMany(noisy, size, milliseconds...)
+		}
 	}
 	quiet := func() { s.quieten(noisy) }
 	return []phase{
@@ -83,7 +93,8 @@ func (s *isolation) round() measured {
 	var m measured
 	before := s.waiting(noisy) + s.waiting(limited)
 	cpu, at := readProcessors(), time.Now()
-	took := s.measure(int(isolationRate*isolationSpan.Seconds()), time.Second/isolationRate)
+	span, _ := isolationSize()
+	took := s.measure(int(isolationRate*span.Seconds()), time.Second/isolationRate)
 	m.busy = cpu.busySince()
 	m.left = s.waiting(noisy) + s.waiting(limited)
 	m.rate = float64(before-m.left) / time.Since(at).Seconds()
@@ -117,7 +128,8 @@ func (s *isolation) report(b *testing.B, phases []phase, rounds [][]measured) {
 	if err := table.Flush(); err != nil {
 		b.Fatal(err)
 	}
-	b.Logf("medians of %d rounds of %d purchases a phase\n%s", len(rounds[0]), int(isolationRate*isolationSpan.Seconds()), text.String())
+	span, _ := isolationSize()
+	b.Logf("medians of %d rounds of %d purchases a phase\n%s", len(rounds[0]), int(isolationRate*span.Seconds()), text.String())
 }
 
 func median(all []measured, of func(measured) float64) float64 {

@@ -41,6 +41,7 @@ func TestEveryCallOfTheVendorHasPoints(t *testing.T) {
 		"Products":       func() { _, _ = client.Products(t.Context()) },
 		"Categories":     func() { _, _ = client.Categories(t.Context()) },
 		"CategoryFields": func() { _, _ = client.CategoryFields(t.Context(), "1") },
+		"Prepare":        func() { _ = client.Prepare(t.Context()) },
 		"Close":          func() {},
 	}
 	of := reflect.TypeOf(client)

@@ -49,7 +49,7 @@ var mutants = []mutant{
 	one("no second look before a call", "consumer/vend.go", "if !again && time.Since(j.looked) < lookAgain {", "if again = false; !again {", "./consumer"),
 	one("float amounts", "internal/purchase/request.go", "isDecimal(m.text):\n\t\treturn m.text", "isDecimal(m.text):\n\t\tvar f float64\n\t\t_ = json.Unmarshal([]byte(m.text), &f)\n\t\tb, _ := json.Marshal(f)\n\t\treturn string(b)", "./internal/purchase"),
 	one("digest overlooks a field", "internal/purchase/request.go", "parts = append(parts, part{name, value})", "if name != fieldAdditional {\n\t\t\tparts = append(parts, part{name, value})\n\t\t}", "./internal/purchase"),
-	one("digest compares spellings", "internal/purchase/request.go", "value = parseNumber([]byte(literal)).appendCanonical(nil)", "value = []byte(literal)", "./internal/purchase"),
+	one("digest compares spellings", "internal/purchase/request.go", "value = parseNumber(literal).appendCanonical(nil)", "value = []byte(literal)", "./internal/purchase"),
 	one("receipt encoded anew", "internal/purchase/result.go", "result.ResponseCode = CodeSuccess\n\t\tresult.Receipt = o.Receipt", "result.ResponseCode = CodeSuccess\n\t\tvar receipt any\n\t\tif json.Unmarshal(o.Receipt, &receipt) == nil {\n\t\t\tresult.Receipt, _ = json.Marshal(receipt)\n\t\t}", "./internal/purchase"),
 	one("expires after a call", "consumer/vend.go", "return !j.acted && !j.expires.IsZero()", "return !j.expires.IsZero()", "./consumer"),
 	one("claim does not say that a call may follow", "consumer/job.go", "Sends: j.refusal == nil && j.expires.IsZero(),", "", "./consumer"),
