@@ -93,11 +93,23 @@ func (p *Publisher) Submit(ctx context.Context, r Request) (Submitted, error) {
 }
 
 func (p *Publisher) submit(ctx context.Context, r Request, m *nats.Msg, reference string) (Submitted, error) {
+	done := Submitted{Request: r, Reference: reference}
+	ack, err := ask(ctx, p.wire, p.subjects, m)
+	if err != nil {
+		return done, err
+	}
+	done.Sequence, done.Duplicate = ack.Sequence, ack.Duplicate
+	return p.distinct(ctx, done, m)
+}
+
+// ask publishes a request until the server answers or ctx ends; then the error
+// wraps ErrNotAcknowledged.
+func ask(ctx context.Context, w Wire, subjects Subjects, m *nats.Msg) (*jetstream.PubAck, error) {
 	var last error // why, where only ctx's end is returned
 	ack, err := backoff.RetryWithData(func() (*jetstream.PubAck, error) {
 		call, cancel := context.WithTimeout(ctx, publishTimeout)
 		defer cancel()
-		ack, err := p.wire.Publish(call, copyMsg(m), jetstream.WithExpectStream(p.subjects.RequestsStream()))
+		ack, err := w.Publish(call, copyMsg(m), jetstream.WithExpectStream(subjects.RequestsStream()))
 		if err != nil && (refused(err) || errors.Is(err, nats.ErrConnectionClosed)) {
 			return nil, backoff.Permanent(err)
 		}
@@ -106,18 +118,15 @@ func (p *Publisher) submit(ctx context.Context, r Request, m *nats.Msg, referenc
 		}
 		return ack, err
 	}, backoff.WithContext(patiently(), ctx))
-	if err != nil && last != nil && !errors.Is(err, last) {
-		err = fmt.Errorf("%w: %w", err, last)
-	}
-	done := Submitted{Request: r, Reference: reference}
 	switch {
 	case err == nil:
-		done.Sequence, done.Duplicate = ack.Sequence, ack.Duplicate
-		return p.distinct(ctx, done, m)
+		return ack, nil
 	case refused(err):
-		return done, fmt.Errorf("publisher: the server refused the request: %w", err)
+		return nil, fmt.Errorf("publisher: the server refused the request: %w", err)
+	case last != nil && !errors.Is(err, last):
+		return nil, fmt.Errorf("publisher: %w: %w: %w", ErrNotAcknowledged, err, last)
 	default:
-		return done, fmt.Errorf("publisher: %w: %w", ErrNotAcknowledged, err)
+		return nil, fmt.Errorf("publisher: %w: %w", ErrNotAcknowledged, err)
 	}
 }
 

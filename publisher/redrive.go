@@ -3,14 +3,11 @@ package publisher
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // ErrOriginalGone is returned for a dead letter whose body was cut, and whose
@@ -44,29 +41,11 @@ func (s *Store) Redrive(ctx context.Context, d DeadLetter) (sequence uint64, dup
 		header, body = d.Header, d.Body
 	}
 	m := &nats.Msg{Subject: s.subjects.Requests(d.Account), Header: redriveHeader(d, header), Data: body}
-	var last error // why, where only ctx's end is returned
-	ack, err := backoff.RetryWithData(func() (*jetstream.PubAck, error) {
-		call, cancel := context.WithTimeout(ctx, publishTimeout)
-		defer cancel()
-		ack, err := s.Wire.Publish(call, copyMsg(m), jetstream.WithExpectStream(s.subjects.RequestsStream()))
-		if err != nil && (refused(err) || errors.Is(err, nats.ErrConnectionClosed)) {
-			return nil, backoff.Permanent(err)
-		}
-		if err != nil {
-			last = err
-		}
-		return ack, err
-	}, backoff.WithContext(patiently(), ctx))
-	switch {
-	case err == nil:
-		return ack.Sequence, ack.Duplicate, nil
-	case refused(err):
-		return 0, false, fmt.Errorf("publisher: the server refused the request: %w", err)
-	case last != nil && !errors.Is(err, last):
-		return 0, false, fmt.Errorf("publisher: %w: %w: %w", ErrNotAcknowledged, err, last)
-	default:
-		return 0, false, fmt.Errorf("publisher: %w: %w", ErrNotAcknowledged, err)
+	ack, err := ask(ctx, s.Wire, s.subjects, m)
+	if err != nil {
+		return 0, false, err
 	}
+	return ack.Sequence, ack.Duplicate, nil
 }
 
 // redriveHeader is the original's header without what JetStream would obey and
