@@ -29,17 +29,17 @@ func TestProvision(t *testing.T) {
 		return actions, verbs
 	}
 	e := acme(s)
-	if _, verbs := provision(e, 0, "--dry-run"); verbs != strings.Repeat("create ", 6) {
+	if _, verbs := provision(e, 0, "--dry-run"); verbs != strings.Repeat("create ", 7) {
 		t.Errorf("a dry run: %s", verbs)
 	}
 	if _, err := js.Stream(t.Context(), "PURCHASES_REQUESTS"); !errors.Is(err, jetstream.ErrStreamNotFound) {
 		t.Errorf("the dry run made a stream: %v", err)
 	}
 	server := env{Environ: []string{"VENDSTREAM_NATS_URL=" + s.URL()}}
-	if _, verbs := provision(server, 0); verbs != strings.Repeat("create ", 4) {
+	if _, verbs := provision(server, 0); verbs != strings.Repeat("create ", 5) {
 		t.Errorf("without accounts: %s", verbs)
 	}
-	if actions, verbs := provision(e, 0); verbs != "keep keep keep keep create create " || actions[4].Object != "consumer PURCHASES_REQUESTS/acme" {
+	if actions, verbs := provision(e, 0); verbs != "keep keep keep keep keep create create " || actions[5].Object != "consumer PURCHASES_REQUESTS/acme" {
 		t.Errorf("%+v", actions)
 	}
 
@@ -67,10 +67,10 @@ func TestProvision(t *testing.T) {
 	if stderr != "dry run: nothing was changed\n" {
 		t.Errorf("stderr %q", stderr)
 	}
-	if _, verbs := provision(e, 0); verbs != "keep keep update keep keep keep " {
+	if _, verbs := provision(e, 0); verbs != "keep keep update keep keep keep keep " {
 		t.Errorf("%s", verbs)
 	}
-	if _, verbs := provision(e, 0); verbs != strings.Repeat("keep ", 6) {
+	if _, verbs := provision(e, 0); verbs != strings.Repeat("keep ", 7) {
 		t.Errorf("%s", verbs)
 	}
 }

@@ -96,7 +96,7 @@ func TestUsage(t *testing.T) {
 		args string
 		want string // part of standard error
 	}{
-		{"", "needs a command: batch, completion, config, consumer"},
+		{"", "needs a command: accounts, audit, batch, completion, config, consumer"},
 		{"nosuch", `unknown command "nosuch" for "vendstream"; see`},
 		{"sumbit", "Did you mean this? submit; see"},
 		{"--nope", "unknown flag: --nope; see `vendstream --help`"},

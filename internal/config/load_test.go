@@ -36,6 +36,7 @@ accounts:
     channel_id: c1
     purchase_limit: {requests: 0, per: 10s}
     max_in_flight: 8
+    on_insufficient_balance: hold
   - name: other
     username: o
     password_env: OTHER_PASSWORD
@@ -121,15 +122,15 @@ func TestFile(t *testing.T) {
 			{
 				Name: "acme", BaseURL: "https://vas.example/api/v1", Username: "00123", Password: NewSecret("0123"),
 				UserType: "SUB_MERCHANT", UserTypeID: "7", MerchantID: "m1", ChannelID: "c1",
-				PurchaseLimit: PurchaseLimit{0, 10 * time.Second}, MaxInFlight: 8,
+				PurchaseLimit: PurchaseLimit{0, 10 * time.Second}, MaxInFlight: 8, OnInsufficientBalance: HoldBalance,
 			},
 			{
 				Name: "other", BaseURL: sandboxURL, Username: "o", Password: NewSecret("p2"), PasswordEnv: "OTHER_PASSWORD",
-				UserType: "MERCHANT", PurchaseLimit: PurchaseLimit{20, time.Minute}, MaxInFlight: 64,
+				UserType: "MERCHANT", PurchaseLimit: PurchaseLimit{20, time.Minute}, MaxInFlight: 64, OnInsufficientBalance: FailBalance,
 			},
 			{
 				Name: "third", BaseURL: sandboxURL, Username: "t", Password: NewSecret("p3 "), PasswordFile: "/run/secrets/third",
-				UserType: "MERCHANT", PurchaseLimit: PurchaseLimit{10, time.Minute}, MaxInFlight: 64,
+				UserType: "MERCHANT", PurchaseLimit: PurchaseLimit{10, time.Minute}, MaxInFlight: 64, OnInsufficientBalance: FailBalance,
 			},
 		},
 	}

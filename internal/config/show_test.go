@@ -63,6 +63,7 @@ accounts:
         requests: 0
         per: 1m
       max_in_flight: 64
+      on_insufficient_balance: fail
       lookup:
         electricity: false
         bill-payment: false

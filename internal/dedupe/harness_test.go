@@ -66,7 +66,9 @@ func openEmbedded(t *testing.T) *harness {
 	server.ClockTTL(true)
 	url := "redis://" + server.Addr() + "/0"
 	h := &harness{
-		client: open(t, url), url: url, exact: true,
+		// It runs a script in milliseconds where Redis takes microseconds, and a batch
+		// of a thousand for longer than a client of the program waits.
+		client: open(t, url+"?read_timeout=60s"), url: url, exact: true,
 		stop: server.Close, flush: server.FlushAll,
 		start: func() {
 			if err := server.Restart(); err != nil {
