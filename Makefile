@@ -8,7 +8,8 @@ CORE := ./internal/purchase ./internal/vendor ./internal/dedupe ./consumer ./pol
 COVERAGE := 85
 
 # Tests start real servers, which Go's cache of test results knows nothing of.
-TEST := $(GO) test -count=1 -timeout=10m
+# They wait more than they work, so three packages are tested at once.
+TEST := $(GO) test -count=1 -timeout=14m -p 3
 FUZZTIME ?= 10s
 SEEDS ?= 10000
 FIRST ?= 1

@@ -215,3 +215,25 @@ func TestSecondDeliveryIsMarked(t *testing.T) {
 		}
 	})
 }
+
+// From its claim on, Redis says of a message that does not expire that a call may
+// follow, since a repeat of it may expire; of one that is refused here it does not.
+func TestClaimSaysThatACallMayFollow(t *testing.T) {
+	for name, c := range map[string]struct {
+		amount string
+		want   bool
+	}{"sent": {"50", true}, "refused here": {"-5", false}} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				w.script["ref"] = []purchase.Outcome{completed}
+				w.publish(body("ref", c.amount))
+				var sent bool
+				w.once("read hand-off", func() { sent = w.redis.At(w.key("ref")).Sent })
+				w.run(time.Second)
+				if sent != c.want {
+					t.Errorf("Redis says %t before any call", sent)
+				}
+			})
+		})
+	}
+}

@@ -25,7 +25,7 @@ func (j *job) onHold(work context.Context, o purchase.Outcome) (end worker.Dispo
 		return end, false
 	}
 	j.observe(Event{Kind: EventHeld, Outcome: o.Kind, Message: o.Message})
-	return j.putBackHeld(work, pause.Delay(j.delivery.Count), errPaused), true
+	return j.putBackHeld(work, pause.Delay, errPaused), true
 }
 
 // holdsBalance reports whether the account is to be paused for the outcome. A
@@ -38,5 +38,5 @@ func (j *job) holdsBalance(o purchase.Outcome) bool {
 	if !j.expires.IsZero() && !time.Now().Before(j.expires) {
 		return false
 	}
-	return c.Gate.Shared().HoldsBalance(j.actedBefore, j.delivery.Time)
+	return c.Gate.HoldsBalance(j.actedBefore, j.delivery.Time)
 }

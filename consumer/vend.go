@@ -45,7 +45,7 @@ func (j *job) purchase(work, stop context.Context) worker.Disposition {
 			return j.putBackHeld(work, 0, errStopping)
 		}
 		if j.delivery.Count > 1 && c.Gate.FreshOnly() {
-			return j.putBackHeld(work, pause.Delay(1), errPaused)
+			return j.putBackHeld(work, pause.Delay, errPaused)
 		}
 		if err := j.permitted(stop); errors.Is(err, errStopping) {
 			return j.putBackHeld(work, 0, err)

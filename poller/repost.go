@@ -63,7 +63,7 @@ func (j *job) repost(work, stop context.Context) worker.Disposition {
 func (j *job) holdsBalance(o purchase.Outcome) bool {
 	c := j.p.config
 	return c.Hold != nil && o.Kind == purchase.Failed && o.Class == purchase.ClassBalance &&
-		c.Gate.Shared().HoldsBalance(j.memory.held, j.handoff.RequestedAt)
+		c.Gate.HoldsBalance(j.memory.held, j.handoff.RequestedAt)
 }
 
 // notPosted ends a look after which no call was made.

@@ -8,7 +8,10 @@ import (
 	"os"
 	"os/user"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
@@ -150,12 +153,16 @@ wait on the stream with nothing lost. A pause that is there is replaced.`,
 		Args: exactly("ACCOUNT"),
 	}
 	reason := cmd.Flags().String("reason", "", "why, for others to read (required)")
+	force := cmd.Flags().Bool("force", false, "pause an account that is not in this configuration")
 	by := cmd.Flags().String("by", "", "who (default: the user and host of this command)")
 	cmd.RunE = p.action(func(cmd *cobra.Command, args []string) error {
-		if *reason == "" {
+		if strings.TrimSpace(*reason) == "" {
 			return usage("--reason is missing: say why, others will read it in `vendstream accounts list`")
 		}
-		return p.change(cmd.Context(), args[0], func(ctx context.Context, b *pause.Board) error {
+		if err := oneLine(*reason, *by); err != nil {
+			return err
+		}
+		return p.change(cmd.Context(), args[0], *force, func(ctx context.Context, b *pause.Board) error {
 			if err := b.Pause(ctx, args[0], who(*by), *reason); err != nil {
 				return err
 			}
@@ -177,7 +184,10 @@ it, the pipeline pauses it again.`,
 	reason := cmd.Flags().String("reason", "", "why, for others to read")
 	by := cmd.Flags().String("by", "", "who (default: the user and host of this command)")
 	cmd.RunE = p.action(func(cmd *cobra.Command, args []string) error {
-		return p.change(cmd.Context(), args[0], func(ctx context.Context, b *pause.Board) error {
+		if err := oneLine(*reason, *by); err != nil {
+			return err
+		}
+		return p.change(cmd.Context(), args[0], true, func(ctx context.Context, b *pause.Board) error {
 			was, err := b.Resume(ctx, args[0], who(*by), *reason)
 			if err != nil {
 				return err
@@ -193,8 +203,19 @@ it, the pipeline pauses it again.`,
 	return cmd
 }
 
-// change opens the board for one change to one account.
-func (p *program) change(ctx context.Context, account string, do func(context.Context, *pause.Board) error) error {
+// oneLine is nil for texts that others can read in a list and a log.
+func oneLine(texts ...string) error {
+	const longest = 200
+	for _, text := range texts {
+		if len(text) > longest || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+			return usage("--reason and --by take one line of at most %d bytes", longest)
+		}
+	}
+	return nil
+}
+
+// change opens the board for one change to one account, configured or not.
+func (p *program) change(ctx context.Context, account string, unknown bool, do func(context.Context, *pause.Board) error) error {
 	if err := validAccount(account); err != nil {
 		return err
 	}
@@ -208,6 +229,9 @@ func (p *program) change(ctx context.Context, account string, do func(context.Co
 		return err
 	}
 	if !slices.ContainsFunc(s.cfg.Accounts, func(a config.Account) bool { return a.Name == account }) {
+		if !unknown && len(s.cfg.Accounts) > 0 {
+			return usage("account %s is not in this configuration: check the name, or say --force", account)
+		}
 		fmt.Fprintf(p.Stderr, "note: account %s is not in this configuration\n", account)
 	}
 	if err := do(ctx, pause.NewBoard(bucket, func(error) {})); err != nil {

@@ -149,6 +149,10 @@ func TestAccountsUsage(t *testing.T) {
 		{[]string{"accounts", "list"}, 1, "vendstream provision"},
 		{[]string{"accounts", "pause", "acme", "--reason", "x"}, 1, "vendstream provision"},
 		{[]string{"accounts", "pause", "acme"}, 2, "--reason"},
+		{[]string{"accounts", "pause", "acme", "--reason", "  "}, 2, "--reason"},
+		{[]string{"accounts", "pause", "acme", "--reason", "a\x1b[2J"}, 2, "one line"},
+		{[]string{"accounts", "pause", "acme", "--reason", strings.Repeat("x", 201)}, 2, "200 bytes"},
+		{[]string{"accounts", "resume", "acme", "--by", "a\nb"}, 2, "one line"},
 		{[]string{"accounts", "pause"}, 2, "ACCOUNT"},
 		{[]string{"accounts", "pause", "A B", "--reason", "x"}, 2, "no account's name"},
 		{[]string{"accounts", "resume", "A B"}, 2, "no account's name"},
@@ -158,7 +162,10 @@ func TestAccountsUsage(t *testing.T) {
 		}
 	}
 	s.provision()
-	if _, told := s.command(0, "accounts", "pause", "nobody", "--reason", "x"); !strings.Contains(told, "not in this configuration") {
+	if _, told := s.command(2, "accounts", "pause", "nobody", "--reason", "x"); !strings.Contains(told, "--force") {
+		t.Error(told)
+	}
+	if _, told := s.command(0, "accounts", "pause", "nobody", "--reason", "x", "--force"); !strings.Contains(told, "not in this configuration") {
 		t.Error(told)
 	}
 	if row := s.listed("nobody"); row.State != "paused" || row.By == "" {

@@ -20,7 +20,11 @@ import (
 // vendstream processes have their own. In the first minute of its life a consumer
 // asks NATS for more than later, so the first round is a little worse than the rest.
 func BenchmarkIsolation(b *testing.B) {
-	for _, processes := range []int{1, 2} {
+	counts := []int{1, 2}
+	if testing.Short() {
+		counts = counts[:1]
+	}
+	for _, processes := range counts {
 		b.Run(fmt.Sprintf("processes=%d", processes), func(b *testing.B) { benchmarkIsolation(b, processes) })
 	}
 }

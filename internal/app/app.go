@@ -228,6 +228,13 @@ func newApp(ctx context.Context, cfg *config.Config, opt Options, c *Connections
 		return nil, err
 	}
 	a.board = pause.NewBoard(broker.NewPauses(c.JetStream, a.topology.Subjects.AccountsBucket()), a.report("pauses", ""))
+	a.board.Changed = func(account string, r pause.Record) {
+		if r.Paused() {
+			a.log.Warn().Str("account", account).Str("cause", string(r.Cause)).Str("by", r.By).Str("reason", r.Reason).Msg("account paused")
+		} else {
+			a.log.Warn().Str("account", account).Str("by", r.By).Str("reason", r.Reason).Msg("account resumed")
+		}
+	}
 	if err := a.board.Load(ctx, a.topology.Accounts); err != nil {
 		return nil, err
 	}

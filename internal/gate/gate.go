@@ -75,6 +75,8 @@ type Gate struct {
 	policy backoff.BackOff // nil while nothing is limited
 	paced  time.Duration   // the policy's last delay
 	probe  right
+	// succeeded is when a purchase last did.
+	succeeded time.Time
 }
 
 // New makes a gate that is open to calls.
@@ -180,6 +182,11 @@ func (g *Gate) call(call func() purchase.Outcome, purchases bool) (purchase.Outc
 	outcome := purchase.Outcome{Kind: purchase.Unknown}
 	defer func() { done(g.record(outcome)) }() // also where call panics
 	outcome = call()
+	if purchases && (outcome.Kind == purchase.Completed || outcome.Kind == purchase.InFlight) {
+		g.mu.Lock()
+		g.succeeded = time.Now()
+		g.mu.Unlock()
+	}
 	if g.config.Shared != nil {
 		g.config.Shared.Observe(outcome, pause.Call{Purchase: purchases, Probe: probe})
 	}

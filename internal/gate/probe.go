@@ -27,6 +27,15 @@ func (g *Gate) Shared() pause.Record {
 	return g.config.Shared.Record()
 }
 
+// HoldsBalance reports whether a purchase that met insufficient balance is to
+// wait: see pause.Record.
+func (g *Gate) HoldsBalance(before bool, published time.Time) bool {
+	g.mu.Lock()
+	succeeded := g.succeeded
+	g.mu.Unlock()
+	return g.Shared().HoldsBalance(before, published, succeeded, time.Now())
+}
+
 // held reports whether the account's pause holds up purchases, or the calls that
 // purchase nothing.
 func (g *Gate) held(purchases bool) bool {

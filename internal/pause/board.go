@@ -41,6 +41,10 @@ const (
 
 // Board is one process's view of the records. It is safe for concurrent use.
 type Board struct {
+	// Changed is told when an account is paused, for whatever cause, or resumed.
+	// Nil: nobody. It must not block. To be set before the board is used.
+	Changed func(account string, r Record)
+
 	store  Store
 	report func(error)
 
@@ -96,8 +100,18 @@ func (b *Board) watch(ctx context.Context) error {
 	}, func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
+		for account, e := range all {
+			b.tell(account, e)
+		}
 		b.entries, all = all, nil
 	})
+}
+
+// tell tells of a change. b.mu is held.
+func (b *Board) tell(account string, e Entry) {
+	if was := b.entries[account]; b.Changed != nil && e.Cause != was.Cause {
+		b.Changed(account, e.Record)
+	}
 }
 
 // Entry is the account's, as this process sees it.
@@ -112,6 +126,7 @@ func (b *Board) put(account string, e Entry) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if e.Revision >= b.entries[account].Revision {
+		b.tell(account, e)
 		b.entries[account] = e
 	}
 }
@@ -121,7 +136,9 @@ func (b *Board) put(account string, e Entry) {
 func (b *Board) hold(account string, r Record) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.entries[account] = Entry{Record: r, Revision: b.entries[account].Revision}
+	e := Entry{Record: r, Revision: b.entries[account].Revision}
+	b.tell(account, e)
+	b.entries[account] = e
 }
 
 // Change replaces the account's record by what next makes of it, which may say

@@ -210,7 +210,7 @@ func TestAnOperatorsPauseIsNotProbed(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if r := w.one.Record(); w.cause(t) != pause.None || r.By != "you" || r.Reason != "done" || !r.HoldsBalance(true, r.Since.Add(-time.Hour)) {
+		if r := w.one.Record(); w.cause(t) != pause.None || r.By != "you" || r.Reason != "done" || !r.HoldsBalance(true, r.Since.Add(-time.Hour), time.Time{}, time.Now()) {
 			t.Fatalf("%+v", r)
 		}
 	})
@@ -310,26 +310,26 @@ func TestHoldsBalance(t *testing.T) {
 		record pause.Record
 		before bool
 		want   bool
+		ago    time.Duration // since another one succeeded; 0: never
 	}{
-		"the first time":                       {pause.Record{}, false, true},
-		"again, during the pause":              {pause.Record{Cause: pause.Balance, By: pause.Pipeline, Since: now}, true, true},
-		"again, after a probe succeeded":       {pause.Record{By: pause.Pipeline, Since: now}, true, false},
-		"again, after an operator resumed":     {pause.Record{By: "me", Since: now}, true, true},
-		"again, after a probe long ago":        {pause.Record{By: pause.Pipeline, Since: now.Add(-time.Hour)}, true, true},
-		"again, on an account never paused":    {pause.Record{}, true, true},
-		"the first time, after one succeeded":  {pause.Record{By: pause.Pipeline, Since: now}, false, true},
-		"the first time, during another pause": {pause.Record{Cause: pause.Forbidden, By: pause.Pipeline, Since: now}, false, true},
+		"the first time":                       {pause.Record{}, false, true, 0},
+		"again, during the pause":              {pause.Record{Cause: pause.Balance, By: pause.Pipeline, Since: now}, true, true, 0},
+		"again, after a probe succeeded":       {pause.Record{By: pause.Pipeline, Since: now}, true, false, 0},
+		"again, after an operator resumed":     {pause.Record{By: "me", Since: now}, true, true, 0},
+		"again, after a probe long ago":        {pause.Record{By: pause.Pipeline, Since: now.Add(-time.Hour)}, true, true, 0},
+		"again, on an account never paused":    {pause.Record{}, true, true, 0},
+		"the first time, after one succeeded":  {pause.Record{By: pause.Pipeline, Since: now}, false, true, 0},
+		"the first time, during another pause": {pause.Record{Cause: pause.Forbidden, By: pause.Pipeline, Since: now}, false, true, 0},
+		"again, after another one succeeded":   {pause.Record{By: "me", Since: now}, true, false, 59 * time.Second},
+		"again, another one succeeded before":  {pause.Record{By: "me", Since: now}, true, true, time.Minute},
+		"again, during the pause, after one":   {pause.Record{Cause: pause.Balance}, true, true, time.Second},
 	} {
-		if got := c.record.HoldsBalance(c.before, now.Add(-time.Minute)); got != c.want {
-			t.Errorf("%s: %t", name, got)
+		var succeeded time.Time
+		if c.ago > 0 {
+			succeeded = now.Add(-c.ago)
 		}
-	}
-}
-
-func TestDelay(t *testing.T) {
-	for deliveries, want := range map[int]time.Duration{0: 1, 1: 1, 2: 2, 3: 4, 4: 5, 5: 5, 1000: 5} {
-		if got := pause.Delay(deliveries); got != want*time.Minute {
-			t.Errorf("%d: %s", deliveries, got)
+		if got := c.record.HoldsBalance(c.before, now.Add(-time.Minute), succeeded, now); got != c.want {
+			t.Errorf("%s: %t", name, got)
 		}
 	}
 }

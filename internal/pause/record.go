@@ -126,16 +126,21 @@ func authenticated(o purchase.Outcome) bool {
 
 // HoldsBalance reports whether a purchase that met insufficient balance waits for
 // the account's pause to end. before says that it had met it in an earlier
-// handling, and published is when it was asked for. It waits unless it met the
-// same again after a probe had ended the pause: the vendor then repeats its
-// answer to the reference, and will for ever.
-func (r Record) HoldsBalance(before bool, published time.Time) bool {
-	return r.Paused() || !before || r.By != Pipeline || r.Since.Before(published)
+// handling, published is when it was asked for, and succeeded when this process
+// last saw another one succeed. It waits unless it met the same again after
+// another one had succeeded: the vendor then repeats its answer to the reference,
+// and will for ever.
+func (r Record) HoldsBalance(before bool, published, succeeded, now time.Time) bool {
+	switch {
+	case r.Paused() || !before:
+		return true
+	case now.Sub(succeeded) < Delay:
+		return false // the earlier handling was a Delay ago, or longer
+	default:
+		return r.By != Pipeline || r.Since.Before(published)
+	}
 }
 
 // Delay is how long a purchase that the account's pause keeps from its end stays
-// on the stream, by the number of times that it was delivered: a minute, then
-// twice as long each time, up to five. Others go before it meanwhile.
-func Delay(deliveries int) time.Duration {
-	return min(5*time.Minute, probeEvery<<min(max(deliveries-1, 0), 3))
-}
+// on the stream before it is taken up again, when it may be.
+const Delay = probeEvery
