@@ -119,7 +119,7 @@ mutants: tools
 
 .PHONY: bench-once
 bench-once: tools
-	$(GO) test -run '^$$' -bench . -benchtime 1x -short ./...
+	$(GO) test -race -run '^$$' -bench . -benchtime 1x -short ./...
 
 # Hours: 172 points. FAILPOINT_ACTIONS, FAILPOINT_POINTS and FAILPOINT_TIME choose
 # less. The table goes to standard output, the rest to standard error.

@@ -29,6 +29,7 @@ func (s *stack) listed(account string) (row struct{ State, Cause, Reason, By str
 }
 
 func TestPauseAndResumeAnAccount(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, simulator.Config{}, "")
 	addr, _ := s.daemon("consumer")
 	s.command(0, "accounts", "pause", "acme", "--reason", "the books", "--by", "ops")
@@ -67,6 +68,7 @@ func TestPauseAndResumeAnAccount(t *testing.T) {
 }
 
 func TestAPausedAccountStaysPausedOverARestart(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, simulator.Config{}, "")
 	s.provision()
 	s.command(0, "accounts", "pause", "acme", "--reason", "the books")
@@ -80,6 +82,7 @@ func TestAPausedAccountStaysPausedOverARestart(t *testing.T) {
 }
 
 func TestInsufficientBalanceHoldsTheAccount(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, simulator.Config{Accounts: []simulator.Account{
 		{Username: "acme", Password: "acme-secret", Balance: "15.50"}, {Username: "beta", Password: "beta-secret", Balance: "3.25"},
 	}}, "")
@@ -119,6 +122,7 @@ func TestInsufficientBalanceHoldsTheAccount(t *testing.T) {
 
 // Wrong credentials pause the account after two tries, of all processes together.
 func TestWrongCredentialsPauseTheAccount(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, simulator.Config{}, "")
 	s.replaceInConfig("acme-secret", "wrong")
 	s.daemon("consumer")

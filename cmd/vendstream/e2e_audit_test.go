@@ -26,10 +26,11 @@ func (s *stack) auditor() audit.Config {
 
 // Audited over and over while purchases are under way, nobody is accused falsely.
 func TestAuditUnderLoad(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, simulator.Config{}, "")
 	s.daemon("serve")
 	s.daemon("serve")
-	const n = 2000
+	const n = 1000
 	published := make(chan struct{})
 	go func() {
 		defer close(published)
@@ -84,6 +85,7 @@ func TestAuditUnderLoad(t *testing.T) {
 
 // What was lost is put back to work and ends as it would have, and is vended once.
 func TestRepairedPurchase(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, simulator.Config{}, "audit: {every: 500ms}\n")
 	addr, _ := s.daemon("serve")
 	s.publish("acme", electricity("lost"))
@@ -119,6 +121,7 @@ func TestRepairedPurchase(t *testing.T) {
 
 // The daemons purge what is settled and old.
 func TestHousekeepingInDaemon(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, simulator.Config{}, "retention: {requests: 2s}\n")
 	addr, _ := s.daemon("consumer")
 	s.publish("acme", airtime("old"))

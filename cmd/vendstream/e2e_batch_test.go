@@ -86,6 +86,7 @@ func TestBatchEndToEnd(t *testing.T) {
 // The program is killed again and again in the middle of a batch. In the end every
 // row is vended once and has one line.
 func TestBatchKilled(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, simulator.Config{}, "")
 	if err := s.vendor.Order(simulator.Fault{
 		Match: simulator.Match{Prefix: "k-"}, Times: -1,
@@ -142,6 +143,7 @@ func TestBatchKilled(t *testing.T) {
 
 // The server goes away while rows are submitted and awaited.
 func TestBatchSurvivesARestartOfNATS(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, simulator.Config{}, "")
 	s.daemon("serve")
 	const n = 600
@@ -182,6 +184,7 @@ func TestBatchSurvivesARestartOfNATS(t *testing.T) {
 // A purchase for an account that nobody knew becomes one after the account is
 // configured and its dead letter redriven.
 func TestRedriveEndToEnd(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, simulator.Config{Accounts: []simulator.Account{
 		{Username: "acme", Password: "acme-secret"}, {Username: "beta", Password: "beta-secret"}, {Username: "gamma", Password: "gamma-secret"},
 	}}, "")

@@ -30,6 +30,7 @@ func get(t *testing.T, url string) (int, string) {
 
 // Every shape of answer and every kind of outcome, each to its end.
 func TestEveryOutcome(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, simulator.Config{Transactions: simulator.Transactions{BearReference: true, FilterByReference: true}}, "")
 	addr, _ := s.daemon("serve")
 	type want struct {
@@ -213,6 +214,7 @@ func TestResultMessage(t *testing.T) {
 
 // What is wrong with single fields ends as FAILED, without a call.
 func TestRefusedHere(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, simulator.Config{}, "")
 	s.daemon("serve")
 	past := time.Now().Add(-time.Minute).Format(time.RFC3339)
@@ -252,6 +254,7 @@ func TestRefusedHere(t *testing.T) {
 
 // A purchase whose request, or account, asks for it is validated first.
 func TestLookupFirst(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, simulator.Config{}, "")
 	s.replaceInConfig("{name: beta,", "{name: beta, lookup: {electricity: true},")
 	s.daemon("serve")

@@ -12,6 +12,7 @@ import (
 // A backlog of low priority stands in front of one purchase, on an account that
 // may buy ten in a second. It goes first, all the same, and the others follow.
 func TestLowPriorityGoesBehind(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, simulator.Config{}, "")
 	s.replaceInConfig(`channel_id: "7", purchase_limit: {requests: 0}}`, `channel_id: "7", purchase_limit: {requests: 10, per: 1s}}`)
 	s.provision()

@@ -13,6 +13,7 @@ import (
 // Repeats at once and later share one result and leave nothing else behind; the
 // spelling of the payload makes no difference.
 func TestRepeats(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, simulator.Config{}, "")
 	spellings := []string{
 		`{"productCode":"GAM-PSN-001","amount":50,"paymentMethod":"cash","merchantReference":%q}`,
@@ -91,6 +92,7 @@ func TestConflicts(t *testing.T) {
 
 // Bodies that can have no result, and bodies that only look as if.
 func TestHostileBodies(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, simulator.Config{}, "")
 	s.daemon("serve")
 	nested := func(n int) string {

@@ -28,7 +28,7 @@ const (
 
 const (
 	// shortTime is how long the short tier begins new runs for.
-	shortTime = 40 * time.Second
+	shortTime = 20 * time.Second
 	// shortLeast is how many runs it does at least, however slow the machine is.
 	shortLeast = 8
 )
