@@ -20,7 +20,7 @@ func TestConfigCheck(t *testing.T) {
 		want []string // lines of standard error begin with these
 	}{
 		{"sound", acme(nil), nil, 0, []string{"the configuration is valid; accounts: 1"}},
-		{"no account", env{}, nil, lifecycle.Usage, []string{"vendstream: the daemons would not start: accounts: "}},
+		{"no account", env{}, nil, 0, []string{"the configuration is valid, but the daemons would not start: accounts: "}},
 		{"every fault", acme(nil), []string{"--retry-base", "soon", "--nats-replicas=2", "--redis-url", "http://h"}, lifecycle.Usage, []string{
 			"vendstream: the configuration is not valid:",
 			"  nats.replicas: must be 1, 3 or 5 (from flag --nats-replicas)",
