@@ -38,7 +38,7 @@ const (
 // -short, which only sees that the benchmark runs, both are small.
 func isolationSize() (span time.Duration, backlog int) {
 	if testing.Short() {
-		return time.Second, 2000
+		return 300 * time.Millisecond, 500
 	}
 	return 5 * time.Second, 100_000
 }

@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	histories = flag.Int("histories", 100, "how many histories TestHistories runs")
+	histories = flag.Int("histories", 60, "how many histories TestHistories runs")
 	firstSeed = flag.Uint64("first", 1, "the seed of the first history; the others follow it")
 	stride    = flag.Uint64("stride", 1, "between one seed and the next, so that several processes can share the work")
 	untilOne  = flag.Bool("untilbroken", false, "stop at the first history that breaks a promise")

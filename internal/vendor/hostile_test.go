@@ -34,13 +34,14 @@ func (e endless) Read(p []byte) (int, error) {
 
 // An answer of any size or depth costs bounded memory, and proves nothing.
 func TestEndlessAnswers(t *testing.T) {
+	const block = 4096 // repeats of a text that are read at once
 	for name, text := range map[string]string{
 		"text": "x", "depth": `{"data":`, "array": "[", "items": `{"transactionId":"T"},`, "string": `"`, "digits": "1",
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := New(Config{
 				Account: "acme", BaseURL: "http://vendor", Username: "u", Password: "p", MerchantID: "1",
-				Transport: hostile{func() io.Reader { return io.MultiReader(strings.NewReader("["), endless{text}) }},
+				Transport: hostile{func() io.Reader { return io.MultiReader(strings.NewReader("["), endless{strings.Repeat(text, block)}) }},
 			})
 			if err != nil {
 				t.Fatal(err)
