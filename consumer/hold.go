@@ -1,9 +1,8 @@
 package consumer
 
 import (
-	"time"
-
 	"context"
+	"time"
 
 	"github.com/vendstream/vendstream/internal/pause"
 	"github.com/vendstream/vendstream/internal/purchase"

@@ -77,11 +77,8 @@ func (o Options) reference(number int) string { return o.Prefix + "-" + strconv.
 // errTooLong ends an input whose row does not end.
 var errTooLong = errors.New("a row is larger than 1 MiB: a quotation mark may be missing")
 
-// priorityLow is the only priority there is beside none.
-const priorityLow = "low"
-
 // ValidPriority reports whether a row can have this priority.
-func ValidPriority(text string) bool { return text == "" || text == priorityLow }
+func ValidPriority(text string) bool { return text == "" || text == publisher.PriorityLow }
 
 // headerNames are the headers that a row may bring, by the name of their column.
 var headerNames = map[string]string{
@@ -109,8 +106,8 @@ func setHeader(r *publisher.Request, line int, place, name, value string) error 
 			return wrong(line, "%s must be true or false", place)
 		}
 	case publisher.HeaderPriority:
-		if value != priorityLow {
-			return wrong(line, "%s must be %s or left out", place, priorityLow)
+		if value != publisher.PriorityLow {
+			return wrong(line, "%s must be %s or left out", place, publisher.PriorityLow)
 		}
 		r.Priority = value
 	case publisher.HeaderTraceParent:

@@ -161,18 +161,8 @@ func (w *world) strikeNATS(ctx context.Context, p Planned, in *Injected) error {
 		}
 	}
 	in.Target, in.At = node.name, time.Now()
-	if p.Kind == StopNATSLeader {
-		if !node.signal(freeze) {
-			return errors.New("it was not running")
-		}
-		pause(ctx, p.For)
-		node.signal(thaw)
-	} else {
-		node.kill()
-		pause(ctx, p.For)
-		if err := node.start(); err != nil {
-			return err
-		}
+	if err := interrupt(ctx, &node.process, p.Kind == StopNATSLeader, p.For); err != nil {
+		return err
 	}
 	return w.nats.healthy(ctx, led(), wholeWithin)
 }
@@ -190,18 +180,8 @@ func (w *world) strikeRedis(ctx context.Context, p Planned, in *Injected) error 
 		return err
 	}
 	in.Target, in.At = node.name, time.Now()
-	if p.Kind == StopRedisPrimary {
-		if !node.signal(freeze) {
-			return errors.New("it was not running")
-		}
-		pause(ctx, p.For)
-		node.signal(thaw)
-	} else {
-		node.kill()
-		pause(ctx, p.For)
-		if err := node.start(); err != nil {
-			return err
-		}
+	if err := interrupt(ctx, &node.process, p.Kind == StopRedisPrimary, p.For); err != nil {
+		return err
 	}
 	return w.redis.healthy(ctx, wholeWithin)
 }
@@ -291,5 +271,20 @@ func (w *world) strikeVendor(ctx context.Context, p Planned, in *Injected) error
 		return err
 	}
 	pause(ctx, p.For)
+	return nil
+}
+
+// interrupt freezes a server for a time, or kills it and starts it again after.
+func interrupt(ctx context.Context, server *process, freezes bool, d time.Duration) error {
+	if !freezes {
+		server.kill()
+		pause(ctx, d)
+		return server.start()
+	}
+	if !server.signal(freeze) {
+		return errors.New("it was not running")
+	}
+	pause(ctx, d)
+	server.signal(thaw)
 	return nil
 }
