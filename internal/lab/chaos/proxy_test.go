@@ -75,7 +75,8 @@ func TestProxy(t *testing.T) {
 		t.Errorf("%q, %v, after %s", answer, err, time.Since(start))
 	}
 	p.set(weather{cut: 1})
-	if answer, err := say(t, p, "cut off"); err == nil || len(answer) > 0 || p.cuts.Load() == 0 {
+	// Half of the request may reach the server, and half of what it says to that the client.
+	if answer, err := say(t, p, "cut off"); err == nil || len(answer) > len("cut off")/2 || p.cuts.Load() == 0 {
 		t.Errorf("%q, %v, %d cuts", answer, err, p.cuts.Load())
 	}
 	p.set(weather{})
