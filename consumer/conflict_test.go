@@ -175,7 +175,7 @@ func TestConflictCannotBeLookedInto(t *testing.T) {
 			other := dedupe.Claim{Key: w.key("ref"), Digest: w.request(body("ref", "60")).Digest, Owner: "other"}
 			w.redis.Claim(t.Context(), []dedupe.Claim{other})
 			m := w.buy("ref", completed)
-			w.faults[effect] = []fault{fails}
+			w.faults[effect] = w.failing(effect)
 			w.run(5 * time.Second)
 			w.wantBuried(t, m)
 			if m.again[0] != awayRetry || len(m.again) != 1 {

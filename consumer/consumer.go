@@ -156,8 +156,8 @@ func (c *Consumer) Admit(ctx context.Context, room int) int {
 	return room
 }
 
-// Begin implements worker.Handler: it reads the requests and claims them all in
-// one go.
+// Begin implements worker.Handler: it reads the requests, claims them all in one
+// go, and asks the streams for them all at once.
 func (c *Consumer) Begin(ctx context.Context, chunk []*worker.Delivery) []worker.Task {
 	tasks := make([]worker.Task, len(chunk))
 	jobs := make([]*job, 0, len(chunk))
@@ -172,6 +172,7 @@ func (c *Consumer) Begin(ctx context.Context, chunk []*worker.Delivery) []worker
 	// One that is buried, or may be, claims nothing: nobody would end the claim.
 	jobs = slices.DeleteFunc(jobs, func(j *job) bool { return j.buried || j.fault != nil })
 	c.claim(ctx, jobs)
+	c.look(ctx, jobs)
 	return tasks
 }
 

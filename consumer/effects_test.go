@@ -122,7 +122,7 @@ func TestPutBackRemembersTheCall(t *testing.T) {
 		w.buy("ref", outcome(purchase.Unknown), outcome(purchase.Forbidden))
 		w.run(500 * time.Millisecond) // one call, and a stop
 		for range 2 {
-			w.faults["read hand-off"] = []fault{fails}
+			w.faults["read hand-off"] = w.failing("read hand-off")
 			w.run(time.Second)
 			time.Sleep(awayRetry)
 		}

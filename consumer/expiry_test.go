@@ -79,7 +79,7 @@ func TestExpiresWhileItWaits(t *testing.T) {
 		prepare func(*world)
 		calls   int
 	}{
-		"put back before the call": {nil, func(w *world) { w.faults["read hand-off"] = []fault{fails} }, 0},
+		"put back before the call": {nil, func(w *world) { w.faults["read hand-off"] = w.failing("read hand-off") }, 0},
 		"mark lost its answer":     {nil, func(w *world) { w.faults["sent"] = []fault{lost, lost, lost, lost} }, 0},
 		"limited":                  {[]purchase.Outcome{outcome(purchase.Limited)}, func(*world) {}, 1},
 		"refused":                  {[]purchase.Outcome{outcome(purchase.Unauthorized)}, func(*world) {}, 1},
@@ -136,7 +136,7 @@ func TestNeverExpiresAfterACall(t *testing.T) {
 		bubble(t, func(t *testing.T, w *world) {
 			w.expiring(500*time.Millisecond, outcome(purchase.Unknown), completed)
 			w.run(700 * time.Millisecond)
-			w.faults["read hand-off"] = []fault{fails}
+			w.faults["read hand-off"] = w.failing("read hand-off")
 			w.run(10 * time.Second)
 			w.wantCompleted(t, 2)
 		})

@@ -40,8 +40,9 @@ type job struct {
 	// answered: the vendor gave a non-terminal answer; no further call is made.
 	answered bool
 	attempts int
-	lookup   json.RawMessage // what the customer's look-up said
-	looked   time.Time       // when the streams were last asked
+	lookup   json.RawMessage  // what the customer's look-up said
+	looked   time.Time        // when the streams were last asked
+	known    *publisher.Known // what they said to the whole chunk; nil: to be asked
 }
 
 // newJob reads the message. All that is decided from its body and headers alone
@@ -90,6 +91,31 @@ func (c *Consumer) claim(ctx context.Context, jobs []*job) {
 		}
 		j.answer = answers[i]
 		j.hold.renew(start.Add(c.config.Lease))
+	}
+}
+
+// look asks the streams for the purchases of all jobs at once, after their claims.
+// Those whose claim is another's are not asked for. Where it fails each job asks
+// for itself, and says what is wrong.
+func (c *Consumer) look(ctx context.Context, jobs []*job) {
+	references := make([]string, 0, len(jobs))
+	asked := make([]*job, 0, len(jobs))
+	for _, j := range jobs {
+		if j.fault == nil && j.answer.Verdict != purchase.ClaimInFlight {
+			asked = append(asked, j)
+			references = append(references, j.request.Reference)
+		}
+	}
+	if len(asked) == 0 {
+		return
+	}
+	now := time.Now()
+	known, err := c.config.Ledger.Look(ctx, c.config.Account.Name, references)
+	if err != nil {
+		return
+	}
+	for i, j := range asked {
+		j.known, j.looked = &known[i], now
 	}
 }
 
@@ -218,39 +244,42 @@ func (j *job) mayHaveActed() bool {
 		(j.answer.State == purchase.Absent && j.delivery.Count > 1)
 }
 
-// adopt looks the purchase up in the streams, hand-off first: the poller stores
-// the result before it removes the hand-off, so that one of them is always seen.
-// What is found ends the message: as a repeat, or as a conflict.
+// adopt asks the streams for the purchase. What is found ends the message: as a
+// repeat, or as a conflict.
 func (j *job) adopt(work context.Context) (end worker.Disposition, found bool, err error) {
-	c, r := j.c.config, j.request
-	j.looked = time.Now()
-	handoff, _, err := c.Ledger.Handoff(work, r.Account, r.Reference)
+	known, err := j.ask(work)
 	if err != nil {
 		return end, false, err
 	}
-	pending := func() worker.Disposition {
-		return j.adopted(work, handoff.RequestDigest, purchase.Pending, func() (purchase.ClaimState, error) {
-			return c.Records.MarkPending(work, j.hold.claim.Key, handoff.RequestDigest, handoff.TransactionID, handoff.Attempts)
-		})
-	}
-	if handoff != nil && handoff.RequestDigest == r.Digest {
-		return pending(), true, nil
-	}
+	handoff, result := known.Handoff, known.Result
+	switch {
 	// A result decides over another payload's hand-off, which the poller will
 	// find out: it may be this very message's, stored before it could be acked.
-	result, err := c.Ledger.Result(work, r.Account, r.Reference)
-	if err != nil {
-		return end, false, err
-	}
-	if result != nil {
+	case handoff != nil && (handoff.RequestDigest == j.request.Digest || result == nil):
+		return j.adopted(work, handoff.RequestDigest, purchase.Pending, func() (purchase.ClaimState, error) {
+			return j.c.config.Records.MarkPending(work, j.hold.claim.Key, handoff.RequestDigest, handoff.TransactionID, handoff.Attempts)
+		}), true, nil
+	case result != nil:
 		return j.adopted(work, result.RequestDigest, purchase.Settled, func() (purchase.ClaimState, error) {
-			return c.Records.MarkSettled(work, j.hold.claim.Key, result.RequestDigest)
+			return j.c.config.Records.MarkSettled(work, j.hold.claim.Key, result.RequestDigest)
 		}), true, nil
 	}
-	if handoff != nil {
-		return pending(), true, nil
-	}
 	return end, false, nil
+}
+
+// ask is what the streams hold of the purchase: what was read for the whole
+// chunk, once, and after that what is read anew.
+func (j *job) ask(work context.Context) (publisher.Known, error) {
+	if known := j.known; known != nil {
+		j.known = nil
+		return *known, nil
+	}
+	j.looked = time.Now()
+	all, err := j.c.config.Ledger.Look(work, j.request.Account, []string{j.request.Reference})
+	if err != nil {
+		return publisher.Known{}, err
+	}
+	return all[0], nil
 }
 
 // adopted mends Redis where it held something else, or a claim that was granted

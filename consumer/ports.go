@@ -48,9 +48,15 @@ type Recorder interface {
 	Ping(ctx context.Context) error
 }
 
-// Ledger reads the streams: what is known for certain of a purchase.
+// Looker reads the streams: what is known for certain of purchases, in the order
+// of their references. Hand-offs are read first.
+type Looker interface {
+	Look(ctx context.Context, account string, references []string) ([]publisher.Known, error)
+}
+
+// Ledger reads the streams, and a hand-off with its place in them.
 type Ledger interface {
-	Result(ctx context.Context, account, reference string) (*purchase.Result, error)
+	Looker
 	Handoff(ctx context.Context, account, reference string) (*purchase.Handoff, uint64, error)
 }
 

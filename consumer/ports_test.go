@@ -53,16 +53,30 @@ func (w *world) MarkSettled(ctx context.Context, k dedupe.Key, d purchase.Digest
 
 func (w *world) Ping(context.Context) error { return w.do("ping", func() {}) }
 
-func (w *world) Result(_ context.Context, _, reference string) (found *purchase.Result, err error) {
-	err = w.do("read result", func() {
-		if r, ok := w.results[reference]; ok {
-			found = &r
+// Look is two effects, as in the publisher: all hand-offs, then all results.
+func (w *world) Look(_ context.Context, _ string, references []string) ([]publisher.Known, error) {
+	all := make([]publisher.Known, len(references))
+	err := w.do("read hand-off", func() {
+		for i, reference := range references {
+			if h, ok := w.handoffs[reference]; ok {
+				all[i].Handoff = &h
+			}
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
-	return found, nil
+	err = w.do("read result", func() {
+		for i, reference := range references {
+			if r, ok := w.results[reference]; ok {
+				all[i].Result = &r
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
 }
 
 func (w *world) Handoff(_ context.Context, _, reference string) (found *purchase.Handoff, sequence uint64, err error) {

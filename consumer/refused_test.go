@@ -154,7 +154,7 @@ func TestRefusedIsNeverSent(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		m := w.publish(body("ref", "-5"))
 		m.Count = 1                                   // delivered once, to a process that died
-		w.faults["read result"] = []fault{lost, lost} // and put back twice
+		w.faults["read result"] = []fault{lost, lost, lost, lost} // and put back twice
 		w.run(time.Minute)
 		r := w.results["ref"]
 		if len(w.calls) != 0 || r.Status != purchase.StatusFailed || r.Source != purchase.SourceValidation || r.ResponseCode != "1004" {

@@ -132,7 +132,7 @@ func TestReopen(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
 				w.redis.MarkPending(t.Context(), w.key("ref"), digest(w), "tx-9", 2)
 				m := w.buy("ref", completed)
-				w.faults[effect] = []fault{fails}
+				w.faults[effect] = w.failing(effect)
 				w.run(5 * time.Second)
 				if m.again[0] != awayRetry || !m.acked || len(w.calls) != 0 || w.handoffs["ref"].TransactionID != "tx-9" {
 					t.Errorf("again after %v, acked %v, %d calls", m.again, m.acked, len(w.calls))

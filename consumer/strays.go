@@ -32,7 +32,7 @@ type Requests interface {
 type Strays struct {
 	Known    []string // the configured accounts
 	Requests Requests
-	Ledger   Ledger
+	Ledger   Looker
 	Dead     Undertaker
 	Observer Observer
 	Report   func(error)
@@ -124,10 +124,9 @@ func (s *Strays) buryOne(ctx context.Context, account string, d *worker.Delivery
 }
 
 func (s *Strays) ended(ctx context.Context, account, reference string) (bool, error) {
-	handoff, _, err := s.Ledger.Handoff(ctx, account, reference)
-	if err != nil || handoff != nil {
-		return handoff != nil, err
+	known, err := s.Ledger.Look(ctx, account, []string{reference})
+	if err != nil {
+		return false, err
 	}
-	result, err := s.Ledger.Result(ctx, account, reference)
-	return result != nil, err
+	return known[0].Handoff != nil || known[0].Result != nil, nil
 }

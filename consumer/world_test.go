@@ -153,6 +153,15 @@ func (w *world) once(effect string, f func()) {
 	}
 }
 
+// failing are the faults with which a new message cannot be worked on: the streams
+// are read for the whole chunk, and where that fails for each message.
+func (w *world) failing(effect string) []fault {
+	if strings.HasPrefix(effect, "read ") && effect != "read dead" {
+		return []fault{fails, fails}
+	}
+	return []fault{fails}
+}
+
 // do is one effect: written down, then carried out as its fault has it.
 func (w *world) do(name string, f func()) error {
 	w.mu.Lock()

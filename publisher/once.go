@@ -2,7 +2,6 @@ package publisher
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -14,7 +13,6 @@ import (
 
 const (
 	publishTimeout = 5 * time.Second
-	readTimeout    = 5 * time.Second
 	retryFirst     = 50 * time.Millisecond
 	retryLongest   = 2 * time.Second
 )
@@ -25,14 +23,6 @@ const (
 // 10158 the same message id in another write under way.
 var retried = map[jetstream.ErrorCode]bool{
 	10071: true, 10164: true, 10077: true, 10158: true,
-}
-
-// stored is a message as the stream's leader holds it.
-type stored struct {
-	Sequence uint64
-	Header   nats.Header
-	Data     []byte
-	Time     time.Time
 }
 
 // ErrGone is returned where a hand-off was to be replaced that is no longer
@@ -127,58 +117,4 @@ func copyMsg(m *nats.Msg) *nats.Msg {
 		c.Header[name] = values
 	}
 	return c
-}
-
-// last reads the last message of a subject from the stream's leader, and nil
-// where there is none. It does not use direct gets, which any replica may
-// answer: a miss there proves nothing.
-func (s *Store) last(ctx context.Context, stream, subject string) (*stored, error) {
-	return get(ctx, s.Wire, stream, query{LastBySubject: subject})
-}
-
-// query is what the server's API for single messages is asked.
-type query struct {
-	LastBySubject string `json:"last_by_subj,omitempty"`
-	Sequence      uint64 `json:"seq,omitempty"`
-}
-
-func get(ctx context.Context, w Wire, stream string, query query) (*stored, error) {
-	body, err := json.Marshal(query)
-	if err != nil {
-		return nil, err
-	}
-	call, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	reply, err := w.Request(call, "$JS.API.STREAM.MSG.GET."+stream, body)
-	if err != nil {
-		return nil, err
-	}
-	var answer struct {
-		Error   *jetstream.APIError `json:"error"`
-		Message *struct {
-			Sequence uint64    `json:"seq"`
-			Header   []byte    `json:"hdrs"`
-			Data     []byte    `json:"data"`
-			Time     time.Time `json:"time"`
-		} `json:"message"`
-	}
-	if err := json.Unmarshal(reply.Data, &answer); err != nil {
-		return nil, err
-	}
-	if answer.Error != nil {
-		if answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
-			return nil, nil
-		}
-		return nil, answer.Error
-	}
-	if answer.Message == nil {
-		return nil, errors.New("the server answered without a message")
-	}
-	m := &stored{Sequence: answer.Message.Sequence, Data: answer.Message.Data, Time: answer.Message.Time}
-	if len(answer.Message.Header) > 0 {
-		// Headers that cannot be read are left out, as the client does with a
-		// delivery: they must not keep the message from being read.
-		m.Header, _ = nats.DecodeHeadersMsg(answer.Message.Header)
-	}
-	return m, nil
 }

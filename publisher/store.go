@@ -41,7 +41,7 @@ func NewStore(nc *nats.Conn, subjects Subjects) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("publisher: %w", err)
 	}
-	return &Store{Wire: wire{nc, js}, nc: nc, js: js, subjects: subjects}, nil
+	return &Store{Wire: newWire(nc, js), nc: nc, js: js, subjects: subjects}, nil
 }
 
 // PublishResult stores the one result of a purchase. It returns nil when r was
@@ -117,6 +117,48 @@ func (s *Store) Handoff(ctx context.Context, account, reference string) (*purcha
 	}
 	h, err := decode[purchase.Handoff](m)
 	return h, m.Sequence, err
+}
+
+// Known is what the streams hold of a purchase; nil: nothing.
+type Known struct {
+	Handoff *purchase.Handoff // the newest
+	Result  *purchase.Result
+}
+
+// Look reads what the streams hold of many purchases of an account, in the order
+// of the references and in two round trips: all hand-offs first, and then all
+// results. A result is stored before its hand-off is removed, so that of a purchase
+// that was handed over one of them is always seen. An error is one for all.
+func (s *Store) Look(ctx context.Context, account string, references []string) ([]Known, error) {
+	of := make([]string, len(references))
+	for i, reference := range references {
+		of[i] = s.subjects.Pending(account, reference)
+	}
+	handoffs, err := s.lastOfAll(ctx, s.subjects.PendingStream(), of)
+	if err != nil {
+		return nil, fmt.Errorf("publisher: read hand-offs: %w", err)
+	}
+	for i, reference := range references {
+		of[i] = s.subjects.Result(account, reference)
+	}
+	results, err := s.lastOfAll(ctx, s.subjects.ResultsStream(), of)
+	if err != nil {
+		return nil, fmt.Errorf("publisher: read results: %w", err)
+	}
+	all := make([]Known, len(references))
+	for i := range all {
+		if handoffs[i] != nil {
+			if all[i].Handoff, err = decode[purchase.Handoff](handoffs[i]); err != nil {
+				return nil, err
+			}
+		}
+		if results[i] != nil {
+			if all[i].Result, err = decode[purchase.Result](results[i]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
 }
 
 // ErrUnreadable is wrapped where what is stored is not what belongs there.

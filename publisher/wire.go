@@ -14,12 +14,20 @@ type Wire interface {
 	Publish(ctx context.Context, m *nats.Msg, options ...jetstream.PublishOpt) (*jetstream.PubAck, error)
 	PublishAsync(m *nats.Msg, options ...jetstream.PublishOpt) (jetstream.PubAckFuture, error)
 	Request(ctx context.Context, subject string, body []byte) (*nats.Msg, error)
+	// RequestAll sends all of them before it waits for the first reply, and returns
+	// the replies in the same order. An error means that one of them is missing.
+	RequestAll(ctx context.Context, asks []Ask) ([]*nats.Msg, error)
 }
 
 // wire is a connection as it is.
 type wire struct {
-	nc *nats.Conn
-	js jetstream.JetStream
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	gather *gatherer
+}
+
+func newWire(nc *nats.Conn, js jetstream.JetStream) wire {
+	return wire{nc, js, &gatherer{nc: nc}}
 }
 
 func (w wire) Publish(ctx context.Context, m *nats.Msg, options ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
@@ -32,4 +40,8 @@ func (w wire) PublishAsync(m *nats.Msg, options ...jetstream.PublishOpt) (jetstr
 
 func (w wire) Request(ctx context.Context, subject string, body []byte) (*nats.Msg, error) {
 	return w.nc.RequestWithContext(ctx, subject, body)
+}
+
+func (w wire) RequestAll(ctx context.Context, asks []Ask) ([]*nats.Msg, error) {
+	return w.gather.ask(ctx, asks)
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Whatever this package says to a server goes through a Wire, so that a test can
-// lose any answer: no other file uses the connection. DeadSequences reads a list
+// lose any answer: no file but the Wire's two uses the connection. DeadSequences reads a list
 // and decides nothing, and MaxPayload is known without asking.
 func TestEverythingGoesThroughTheWire(t *testing.T) {
 	allowed := map[string]bool{"s.js.Stream": true, "s.nc.MaxPayload": true}
@@ -21,7 +21,7 @@ func TestEverythingGoesThroughTheWire(t *testing.T) {
 	seen := map[string]bool{}
 	for _, entry := range entries {
 		name := entry.Name()
-		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || name == "wire.go" {
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || name == "wire.go" || name == "gather.go" {
 			continue
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)

@@ -12,61 +12,62 @@ import (
 // the rule; a server that is restarted or flushed in between asks for another.
 const maxLoads = 3
 
-// call is one run of a script.
+// call is one run of a script on one key.
 type call struct {
-	key  string
-	args []any
+	script *redis.Script
+	key    string
+	args   []any
 }
 
-// run sends one script once for every call, in one pipeline, and returns the
-// answers in the order of the calls. Scripts are named by their digest; a
-// server that does not know them (NOSCRIPT: restarted, flushed, or a replica
-// that took over) is given them, and only what failed is sent again. An error
-// means that nothing is known of any call.
-func (s *Store) run(ctx context.Context, script *redis.Script, calls []call) ([]any, error) {
-	answers := make([]any, len(calls))
+// reply is what became of a call. With an error nothing is known of it.
+type reply struct {
+	answer any
+	err    error
+}
+
+// run makes all calls in one pipeline and returns what became of each, in their
+// order. Scripts are named by their digest; a server that does not know them
+// (NOSCRIPT: restarted, flushed, or a replica that took over) is given them, and
+// only what failed by that is sent again.
+func (s *Store) run(ctx context.Context, calls []call) []reply {
+	replies := make([]reply, len(calls))
 	todo := make([]int, len(calls))
 	for i := range todo {
 		todo[i] = i
 	}
 	for loads := 0; ; loads++ {
-		unknown, err := s.pipeline(ctx, script, calls, todo, answers)
-		if err == nil {
-			return answers, nil
-		}
+		unknown := s.pipeline(ctx, calls, todo, replies)
 		if len(unknown) == 0 || loads == maxLoads {
-			return nil, err
+			return replies
 		}
 		if err := s.load(ctx); err != nil {
-			return nil, err
+			for _, i := range unknown {
+				replies[i].err = err
+			}
+			return replies
 		}
 		todo = unknown
 	}
 }
 
-// pipeline runs the calls numbered in todo. With an error it returns those
-// that the server had no script for, or none where anything else went wrong.
-func (s *Store) pipeline(ctx context.Context, script *redis.Script, calls []call, todo []int, answers []any) ([]int, error) {
+// pipeline makes the calls numbered in todo, and returns those that the server
+// had no script for.
+func (s *Store) pipeline(ctx context.Context, calls []call, todo []int, replies []reply) (unknown []int) {
 	pipe := s.client.Pipeline()
 	cmds := make([]*redis.Cmd, len(todo))
 	for n, i := range todo {
-		cmds[n] = script.EvalSha(ctx, pipe, []string{calls[i].key}, calls[i].args...)
+		c := calls[i]
+		cmds[n] = c.script.EvalSha(ctx, pipe, []string{c.key}, c.args...)
 	}
-	_, failed := pipe.Exec(ctx)
-	var unknown []int
+	_, _ = pipe.Exec(ctx) // each command has its own error
 	for n, i := range todo {
 		answer, err := cmds[n].Result()
-		switch {
-		case err == nil:
-			answers[i] = answer
-		case errors.Is(err, redis.ErrNoScript) || redis.HasErrorPrefix(err, "NOSCRIPT"):
+		replies[i] = reply{answer, err}
+		if err != nil && (errors.Is(err, redis.ErrNoScript) || redis.HasErrorPrefix(err, "NOSCRIPT")) {
 			unknown = append(unknown, i)
-			failed = err
-		default:
-			return nil, err
 		}
 	}
-	return unknown, failed
+	return unknown
 }
 
 // load gives the server every script.
@@ -79,13 +80,22 @@ func (s *Store) load(ctx context.Context) error {
 	return nil
 }
 
-// one runs a script on one key.
-func (s *Store) one(ctx context.Context, script *redis.Script, key string, args ...any) (any, error) {
-	answers, err := s.run(ctx, script, []call{{key, args}})
-	if err != nil {
-		return nil, err
+// all runs one script on many keys, and knows of all of them or of none.
+func (s *Store) all(ctx context.Context, calls []call) ([]any, error) {
+	answers := make([]any, len(calls))
+	for i, r := range s.run(ctx, calls) {
+		if r.err != nil {
+			return nil, r.err
+		}
+		answers[i] = r.answer
 	}
-	return answers[0], nil
+	return answers, nil
+}
+
+// one runs a script on one key, in one pipeline with whatever else is asked for
+// meanwhile.
+func (s *Store) one(ctx context.Context, script *redis.Script, key string, args ...any) (any, error) {
+	return s.combined.do(ctx, call{script, key, args}, s.run)
 }
 
 // errAnswer is an answer that no script of ours gives.

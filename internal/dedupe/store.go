@@ -68,11 +68,13 @@ type Config struct {
 	TTL time.Duration
 }
 
-// Store is the records in one Redis. It is safe for concurrent use, starts no
-// goroutines, and does not own its client.
+// Store is the records in one Redis. It is safe for concurrent use, runs nothing
+// while nobody asks, and does not own its client. Calls for single records that
+// come at the same time share a round trip.
 type Store struct {
-	client redis.UniversalClient
-	cfg    Config
+	client   redis.UniversalClient
+	cfg      Config
+	combined combiner
 }
 
 // New makes a store. It sends nothing: a Redis that is away shows at the first
@@ -103,9 +105,9 @@ func (s *Store) Claim(ctx context.Context, claims []Claim) ([]Answer, error) {
 		if err := c.check(); err != nil {
 			return nil, fmt.Errorf("dedupe: claim: %w", err)
 		}
-		calls[i] = call{s.key(c.Key), claimArgs(c, s.cfg.Lease, purchase.Absent)}
+		calls[i] = call{claimScript, s.key(c.Key), claimArgs(c, s.cfg.Lease, purchase.Absent)}
 	}
-	raw, err := s.run(ctx, claimScript, calls)
+	raw, err := s.all(ctx, calls)
 	if err != nil {
 		return nil, fmt.Errorf("dedupe: claim: %w", err)
 	}
@@ -131,9 +133,9 @@ func (s *Store) Extend(ctx context.Context, claims []Claim) ([]bool, error) {
 		if err := c.check(); err != nil {
 			return nil, fmt.Errorf("dedupe: extend: %w", err)
 		}
-		calls[i] = call{s.key(c.Key), []any{c.Owner, milliseconds(s.cfg.Lease), flag(false)}}
+		calls[i] = call{renewScript, s.key(c.Key), []any{c.Owner, milliseconds(s.cfg.Lease), flag(false)}}
 	}
-	raw, err := s.run(ctx, renewScript, calls)
+	raw, err := s.all(ctx, calls)
 	if err != nil {
 		return nil, fmt.Errorf("dedupe: extend: %w", err)
 	}

@@ -18,7 +18,7 @@ func (s *Set) Consumer(c consumer.Config) consumer.Config {
 	c.Claims = claimer{a, c.Claims}
 	c.Leases = leaser{a, c.Leases}
 	c.Records = recorder{a, c.Records}
-	c.Ledger = ledger{a, c.Ledger}
+	c.Ledger = consumerLedger{looker{a, c.Ledger}, c.Ledger}
 	c.Writer = consumerWriter{pollWriter{a, c.Writer}, c.Writer}
 	c.Dead = consumerDead{a, c.Dead}
 	if c.Limiter != nil {
@@ -34,7 +34,7 @@ func (s *Set) Consumer(c consumer.Config) consumer.Config {
 func (s *Set) Strays(c *consumer.Strays) *consumer.Strays {
 	a := at{s, roleStrays}
 	c.Requests = requests{a, c.Requests}
-	c.Ledger = ledger{a, c.Ledger}
+	c.Ledger = looker{a, c.Ledger}
 	c.Dead = consumerDead{a, c.Dead}
 	return c
 }

@@ -78,6 +78,10 @@ func (f fake) Result(context.Context, string, string) (*purchase.Result, error) 
 	*f.calls++
 	return &purchase.Result{}, nil
 }
+func (f fake) Look(context.Context, string, []string) ([]publisher.Known, error) {
+	*f.calls++
+	return []publisher.Known{{}}, nil
+}
 func (f fake) Handoff(context.Context, string, string) (*purchase.Handoff, uint64, error) {
 	*f.calls++
 	return &purchase.Handoff{}, 7, nil
@@ -140,6 +144,10 @@ func (f fake) Store(context.Context, string, string, []byte, time.Duration) (boo
 func (f fake) Publish(context.Context, *nats.Msg, ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
 	*f.calls++
 	return &jetstream.PubAck{}, nil
+}
+func (f fake) RequestAll(context.Context, []publisher.Ask) ([]*nats.Msg, error) {
+	*f.calls++
+	return nil, nil
 }
 func (f fake) PublishAsync(*nats.Msg, ...jetstream.PublishOpt) (jetstream.PubAckFuture, error) {
 	*f.calls++

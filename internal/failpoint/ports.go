@@ -61,9 +61,29 @@ func (v consumerVendor) Lookup(ctx context.Context, kind purchase.LookupKind, bo
 	return o, said
 }
 
+type looker struct {
+	at
+	next consumer.Looker
+}
+
+func (l looker) Look(ctx context.Context, account string, references []string) ([]publisher.Known, error) {
+	return value(l.at, "ledger.look", func() ([]publisher.Known, error) {
+		return l.next.Look(l.ctx(ctx), account, references)
+	})
+}
+
+type consumerLedger struct {
+	looker
+	next consumer.Ledger
+}
+
+func (l consumerLedger) Handoff(ctx context.Context, account, reference string) (*purchase.Handoff, uint64, error) {
+	return handoff(ctx, l.at, l.next.Handoff, account, reference)
+}
+
 type ledger struct {
 	at
-	next consumer.Ledger
+	next poller.Ledger
 }
 
 func (l ledger) Result(ctx context.Context, account, reference string) (*purchase.Result, error) {
@@ -73,9 +93,13 @@ func (l ledger) Result(ctx context.Context, account, reference string) (*purchas
 }
 
 func (l ledger) Handoff(ctx context.Context, account, reference string) (*purchase.Handoff, uint64, error) {
+	return handoff(ctx, l.at, l.next.Handoff, account, reference)
+}
+
+func handoff(ctx context.Context, a at, read func(context.Context, string, string) (*purchase.Handoff, uint64, error), account, reference string) (*purchase.Handoff, uint64, error) {
 	var sequence uint64
-	h, err := value(l.at, "ledger.handoff", func() (h *purchase.Handoff, err error) {
-		h, sequence, err = l.next.Handoff(l.ctx(ctx), account, reference)
+	h, err := value(a, "ledger.handoff", func() (h *purchase.Handoff, err error) {
+		h, sequence, err = read(a.ctx(ctx), account, reference)
 		return h, err
 	})
 	if err != nil {

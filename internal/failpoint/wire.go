@@ -64,6 +64,16 @@ func (w wire) PublishAsync(m *nats.Msg, options ...jetstream.PublishOpt) (jetstr
 	})
 }
 
+func (w wire) RequestAll(ctx context.Context, asks []publisher.Ask) ([]*nats.Msg, error) {
+	a := w.at(ctx)
+	if a.role == "" || len(asks) == 0 {
+		return w.next.RequestAll(ctx, asks)
+	}
+	return value(a, "read."+read(asks[0].Subject), func() ([]*nats.Msg, error) {
+		return w.next.RequestAll(ctx, asks)
+	})
+}
+
 func (w wire) Request(ctx context.Context, subject string, body []byte) (*nats.Msg, error) {
 	a := w.at(ctx)
 	if a.role == "" {

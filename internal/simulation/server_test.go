@@ -52,9 +52,8 @@ type session struct {
 	link *link
 	conn net.Conn
 
-	mu    sync.Mutex // guards what follows, and writing
-	sid   string     // of the one subscription that the client has for its answers
-	inbox string
+	mu   sync.Mutex        // guards what follows, and writing
+	sids map[string]string // of the client's subscriptions to its answers, by subject
 }
 
 const info = `INFO {"server_id":"MODEL","version":"2.15.2","proto":1,"headers":true,"max_payload":1048576,"jetstream":true}` + "\r\n"
@@ -79,7 +78,10 @@ func (s *session) serve() {
 			s.write([]byte("PONG\r\n"))
 		case "SUB":
 			s.mu.Lock()
-			s.inbox, s.sid = words[1], words[len(words)-1]
+			if s.sids == nil {
+				s.sids = map[string]string{}
+			}
+			s.sids[words[1]] = words[len(words)-1]
 			s.mu.Unlock()
 		case "PUB", "HPUB":
 			size, _ := strconv.Atoi(words[len(words)-1])
@@ -117,14 +119,23 @@ func (s *session) request(m *nats.Msg) {
 	if err != nil || m.Reply == "" {
 		return
 	}
-	s.mu.Lock()
-	sid := s.sid
-	s.mu.Unlock()
+	sid := s.subscribed(m.Reply)
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "MSG %s %s %d\r\n", m.Reply, sid, len(answer))
 	out.Write(answer)
 	out.WriteString("\r\n")
 	s.write(out.Bytes())
+}
+
+func (s *session) subscribed(reply string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for pattern, sid := range s.sids {
+		if matches(pattern, reply) {
+			return sid
+		}
+	}
+	return ""
 }
 
 const (

@@ -3,8 +3,8 @@ package vendor
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/vendstream/vendstream/internal/purchase"
 )
@@ -205,13 +205,17 @@ func (a *answer) decisive() []string {
 	return a.rejections
 }
 
-// plainCode is what a code can look like. Anything else that stands in its place
-// could be anything, and is not handed on.
-var plainCode = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
+// plainCode reports whether a code looks like one: 1 to 32 letters, digits, "_" and
+// "-". Anything else that stands in its place could be anything, and is not handed
+// on. It is asked of every answer, so it is no regular expression.
+func plainCode(code string) bool {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+	return code != "" && len(code) <= 32 && strings.Trim(code, letters) == ""
+}
 
 // code is the first decisive code, or "" where there is none that is plain.
 func (a *answer) code() string {
-	if codes := a.decisive(); len(codes) > 0 && plainCode.MatchString(codes[0]) {
+	if codes := a.decisive(); len(codes) > 0 && plainCode(codes[0]) {
 		return codes[0]
 	}
 	return ""
