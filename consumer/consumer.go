@@ -156,9 +156,9 @@ func (c *Consumer) Admit(ctx context.Context, room int) int {
 	return room
 }
 
-// Begin implements worker.Handler: it reads the requests, claims them all in one
-// go, and asks the streams for them all at once.
-func (c *Consumer) Begin(ctx context.Context, chunk []*worker.Delivery) []worker.Task {
+// Begin implements worker.Handler: it reads the requests. Before their tasks run
+// they are all claimed in one go, and the streams are asked for all at once.
+func (c *Consumer) Begin(ctx context.Context, chunk []*worker.Delivery) ([]worker.Task, func()) {
 	tasks := make([]worker.Task, len(chunk))
 	jobs := make([]*job, 0, len(chunk))
 	for i, d := range chunk {
@@ -171,9 +171,10 @@ func (c *Consumer) Begin(ctx context.Context, chunk []*worker.Delivery) []worker
 	c.graves.mark(ctx, jobs)
 	// One that is buried, or may be, claims nothing: nobody would end the claim.
 	jobs = slices.DeleteFunc(jobs, func(j *job) bool { return j.buried || j.fault != nil })
-	c.claim(ctx, jobs)
-	c.look(ctx, jobs)
-	return tasks
+	return tasks, func() {
+		c.claim(ctx, jobs)
+		c.look(ctx, jobs)
+	}
 }
 
 func (c *Consumer) redisAway(err error) {

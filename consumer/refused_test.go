@@ -153,7 +153,7 @@ func TestGravesAreReadOnce(t *testing.T) {
 func TestRefusedIsNeverSent(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		m := w.publish(body("ref", "-5"))
-		m.Count = 1                                   // delivered once, to a process that died
+		m.Count = 1                                               // delivered once, to a process that died
 		w.faults["read result"] = []fault{lost, lost, lost, lost} // and put back twice
 		w.run(time.Minute)
 		r := w.results["ref"]

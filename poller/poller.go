@@ -122,12 +122,12 @@ func (p *Poller) Escalated() int {
 func (p *Poller) Admit(ctx context.Context, room int) int { return p.config.Gate.Room(ctx, room) }
 
 // Begin implements worker.Handler.
-func (p *Poller) Begin(_ context.Context, chunk []*worker.Delivery) []worker.Task {
+func (p *Poller) Begin(_ context.Context, chunk []*worker.Delivery) ([]worker.Task, func()) {
 	tasks := make([]worker.Task, len(chunk))
 	for i, d := range chunk {
 		tasks[i] = p.newJob(d).task
 	}
-	return tasks
+	return tasks, nil
 }
 
 func (p *Poller) remembered(sequence uint64) memory {

@@ -148,6 +148,8 @@ type handler struct {
 	task  func(d *worker.Delivery, work, stop context.Context) worker.Disposition
 	admit func(ctx context.Context, room int) int
 	begin func(chunk []*worker.Delivery)
+	// prepare, where set, is what is to be done before a chunk's tasks run.
+	prepare func(chunk []*worker.Delivery)
 }
 
 func (h handler) Admit(ctx context.Context, room int) int {
@@ -157,7 +159,7 @@ func (h handler) Admit(ctx context.Context, room int) int {
 	return room
 }
 
-func (h handler) Begin(_ context.Context, chunk []*worker.Delivery) []worker.Task {
+func (h handler) Begin(_ context.Context, chunk []*worker.Delivery) ([]worker.Task, func()) {
 	if h.begin != nil {
 		h.begin(chunk)
 	}
@@ -165,7 +167,10 @@ func (h handler) Begin(_ context.Context, chunk []*worker.Delivery) []worker.Tas
 	for i, d := range chunk {
 		tasks[i] = func(work, stop context.Context) worker.Disposition { return h.task(d, work, stop) }
 	}
-	return tasks
+	if h.prepare == nil {
+		return tasks, nil
+	}
+	return tasks, func() { h.prepare(chunk) }
 }
 
 // reports collects what a pool reports.

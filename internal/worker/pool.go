@@ -43,8 +43,9 @@ const (
 	ackTimeout         = 5 * time.Second
 )
 
-// Pool pulls from one source. One goroutine, in Run, pulls and hands out; each
-// delivery has a goroutine of its own for as long as it is worked on.
+// Pool pulls from one source. One goroutine, in Run, pulls; what a chunk needs
+// before its tasks has one beside it; each delivery has a goroutine of its own for
+// as long as it is worked on.
 type Pool struct {
 	config Config
 
@@ -149,10 +150,26 @@ func (p *Pool) begin(work, stop context.Context, tasks *sync.WaitGroup, chunk []
 	}
 	p.mu.Unlock()
 	var made []Task
-	if err := guard(func() { made = p.config.Handler.Begin(work, chunk) }); err != nil {
+	var prepare func()
+	if err := guard(func() { made, prepare = p.config.Handler.Begin(work, chunk) }); err != nil {
 		p.config.Report(err)
-		made = nil
+		made, prepare = nil, nil
 	}
+	if prepare == nil {
+		p.hand(work, stop, tasks, chunk, made)
+		return
+	}
+	tasks.Go(func() {
+		if err := guard(prepare); err != nil {
+			p.config.Report(err)
+			made = nil
+		}
+		p.hand(work, stop, tasks, chunk, made)
+	})
+}
+
+// hand starts the tasks of a chunk. A delivery without one comes again.
+func (p *Pool) hand(work, stop context.Context, tasks *sync.WaitGroup, chunk []*Delivery, made []Task) {
 	for i, d := range chunk {
 		var task Task
 		if i < len(made) {

@@ -202,12 +202,76 @@ func TestAPanicInBeginBringsTheChunkAgain(t *testing.T) {
 	})
 }
 
+// The next pull does not wait for what a chunk needs before its tasks; the slots
+// are taken all the same, and a stop waits for it.
+func TestPullingGoesOnBesideThePreparation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(4)
+		var prepared, ran atomic.Int32
+		pool, stop, done := start(t, worker.Config{
+			Source: q, Slots: 2, KeepAlive: time.Minute, Grace: time.Minute,
+			Handler: handler{
+				admit: func(context.Context, int) int { return 1 },
+				prepare: func([]*worker.Delivery) {
+					time.Sleep(10 * time.Second)
+					prepared.Add(1)
+				},
+				task: func(*worker.Delivery, context.Context, context.Context) worker.Disposition {
+					if prepared.Load() <= ran.Load() {
+						t.Error("a task ran before its chunk was prepared")
+					}
+					ran.Add(1)
+					return worker.Done()
+				},
+			},
+		})
+		time.Sleep(time.Second)
+		if got := pool.Active(); got != 2 {
+			t.Errorf("%d deliveries are held: two were to be prepared at once, and no third be pulled", got)
+		}
+		stop()
+		<-done
+		if ran.Load() != 2 || look(q, ackedOnce) != 2 {
+			t.Errorf("%d tasks ran before the pool ended", ran.Load())
+		}
+	})
+}
+
+func TestAPreparationThatPanicsBringsTheChunkAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(3)
+		var r reports
+		var chunks atomic.Int32
+		_, stop, done := start(t, worker.Config{
+			Source: q, Slots: 3, KeepAlive: time.Minute, RetryPanic: time.Second, Report: r.add,
+			Handler: handler{
+				prepare: func([]*worker.Delivery) {
+					if chunks.Add(1) == 1 {
+						panic("oh")
+					}
+				},
+				task: func(*worker.Delivery, context.Context, context.Context) worker.Disposition { return worker.Done() },
+			},
+		})
+		time.Sleep(time.Minute)
+		stop()
+		<-done
+		var panicked *worker.PanicError
+		if all, _ := r.list(); len(all) != 1 || !errors.As(all[0], &panicked) {
+			t.Errorf("reported: %v", all)
+		}
+		if n := look(q, ackedOnce); n != 3 {
+			t.Errorf("%d acked", n)
+		}
+	})
+}
+
 // short is a handler that makes too few tasks.
 type short struct{ handler }
 
-func (s short) Begin(ctx context.Context, chunk []*worker.Delivery) []worker.Task {
+func (s short) Begin(ctx context.Context, chunk []*worker.Delivery) ([]worker.Task, func()) {
 	if chunk[0].Count == 1 {
-		return nil
+		return nil, nil
 	}
 	return s.handler.Begin(ctx, chunk)
 }

@@ -227,11 +227,11 @@ func TestGraceWhileBeginWaits(t *testing.T) {
 // hung is a handler whose Begin waits for as long as it may.
 type hung struct{ handler }
 
-func (hung) Begin(work context.Context, chunk []*worker.Delivery) []worker.Task {
+func (hung) Begin(work context.Context, chunk []*worker.Delivery) ([]worker.Task, func()) {
 	<-work.Done()
 	tasks := make([]worker.Task, len(chunk))
 	for i := range tasks {
 		tasks[i] = func(context.Context, context.Context) worker.Disposition { return worker.RetryAfter(0) }
 	}
-	return tasks
+	return tasks, nil
 }

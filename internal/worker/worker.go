@@ -71,7 +71,9 @@ type Handler interface {
 	// is leave, of those the pool has room for. Zero: ask again. It returns when
 	// ctx ends.
 	Admit(ctx context.Context, room int) int
-	// Begin makes a task for each delivery of a chunk, in the same order. What
-	// can be done for many at once is done here.
-	Begin(ctx context.Context, chunk []*Delivery) []Task
+	// Begin makes a task for each delivery of a chunk, in the same order. It is
+	// called by the goroutine that pulls, which waits for it. What is to be done
+	// for the whole chunk before its tasks run, and takes its time, is prepare: the
+	// next pull goes on beside it. Nil: nothing.
+	Begin(ctx context.Context, chunk []*Delivery) (tasks []Task, prepare func())
 }
