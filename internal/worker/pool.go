@@ -44,8 +44,8 @@ const (
 )
 
 // Pool pulls from one source. One goroutine, in Run, pulls; what a chunk needs
-// before its tasks has one beside it; each delivery has a goroutine of its own for
-// as long as it is worked on.
+// before its tasks has one beside it; each delivery has one to itself for as long as
+// it is worked on.
 type Pool struct {
 	config Config
 
@@ -93,7 +93,7 @@ func (p *Pool) Run(stop context.Context) error {
 		case <-work.Done():
 		}
 	})()
-	var tasks sync.WaitGroup
+	tasks := newCrew()
 	keeping := make(chan struct{})
 	go func() {
 		defer close(keeping)
@@ -110,7 +110,7 @@ func (p *Pool) Run(stop context.Context) error {
 		if n <= 0 || stop.Err() != nil {
 			continue
 		}
-		err := p.config.Source.Pull(stop, n, func(chunk []*Delivery) { p.begin(work, stop, &tasks, chunk) })
+		err := p.config.Source.Pull(stop, n, func(chunk []*Delivery) { p.begin(work, stop, tasks, chunk) })
 		if err == nil {
 			wait = sourceRetryFirst
 			continue
@@ -122,7 +122,7 @@ func (p *Pool) Run(stop context.Context) error {
 		}
 	}
 
-	tasks.Wait()
+	tasks.wait()
 	cut()
 	release()
 	<-keeping
@@ -143,7 +143,7 @@ func (p *Pool) room(stop context.Context) int {
 	}
 }
 
-func (p *Pool) begin(work, stop context.Context, tasks *sync.WaitGroup, chunk []*Delivery) {
+func (p *Pool) begin(work, stop context.Context, tasks *crew, chunk []*Delivery) {
 	p.mu.Lock()
 	for _, d := range chunk {
 		p.active[d] = struct{}{}
@@ -159,7 +159,7 @@ func (p *Pool) begin(work, stop context.Context, tasks *sync.WaitGroup, chunk []
 		p.hand(work, stop, tasks, chunk, made)
 		return
 	}
-	tasks.Go(func() {
+	tasks.do(func() {
 		if err := guard(prepare); err != nil {
 			p.config.Report(err)
 			made = nil
@@ -169,13 +169,13 @@ func (p *Pool) begin(work, stop context.Context, tasks *sync.WaitGroup, chunk []
 }
 
 // hand starts the tasks of a chunk. A delivery without one comes again.
-func (p *Pool) hand(work, stop context.Context, tasks *sync.WaitGroup, chunk []*Delivery, made []Task) {
+func (p *Pool) hand(work, stop context.Context, tasks *crew, chunk []*Delivery, made []Task) {
 	for i, d := range chunk {
 		var task Task
 		if i < len(made) {
 			task = made[i]
 		}
-		tasks.Go(func() { p.run(work, stop, d, task) })
+		tasks.do(func() { p.run(work, stop, d, task) })
 	}
 }
 
