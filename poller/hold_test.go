@@ -73,6 +73,26 @@ func TestRepostHoldsBalance(t *testing.T) {
 	})
 }
 
+// Where no consumer has a purchase to probe with, what is posted again is the
+// probe: once a minute, until the vendor lets it.
+func TestRepostProbesThePause(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		_, toggle := w.shared(true)
+		w.open(purchase.OpenUnknown, "")
+		w.looks, w.posts = []purchase.Outcome{outcome(purchase.NotFound)}, []purchase.Outcome{broke, broke, broke, completed(`{}`)}
+		_, stop := w.start()
+		w.pass(150 * time.Second)
+		if n := len(w.bodies); toggle.Record().Cause != pause.Balance || n < 2 || n > 3 || len(w.results) != 0 {
+			t.Fatalf("%+v, posted %d times, %+v", toggle.Record(), n, w.results)
+		}
+		w.pass(5 * time.Minute)
+		stop()
+		if w.results["ref"].Status != purchase.StatusCompleted || len(w.bodies) != 4 || toggle.Record().Paused() {
+			t.Errorf("posted %d times, %+v, %+v", len(w.bodies), w.results, toggle.Record())
+		}
+	})
+}
+
 func TestRepostFailsByDefault(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		_, toggle := w.shared(false)

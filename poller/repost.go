@@ -106,7 +106,7 @@ func (j *job) superseded(work context.Context) (end worker.Disposition, over boo
 // it. The error says why no call was made.
 func (j *job) post(work, stop context.Context) (purchase.Outcome, error) {
 	c := j.p.config
-	if c.Gate.Closed() {
+	if !c.Gate.MayRepost(work) {
 		return purchase.Outcome{}, errNotCalled
 	}
 	claim := dedupe.Claim{Key: j.key(), Digest: j.handoff.RequestDigest, Owner: c.Owner}

@@ -73,6 +73,7 @@ func (a *app) newAccount(ctx context.Context, one config.Account, owner string, 
 			client.Close()
 			return nil, err
 		}
+		source = seamPriority(source)
 		config := consumer.Config{
 			Account: purchaseAccount(a.cfg, one),
 			Owner:   owner,
@@ -164,7 +165,7 @@ func (acc *account) gate(a *app, component string, shared *pause.Switch) *gate.G
 	metric.Set(telemetry.BreakerClosed)
 	unending := a.retryPolicy()
 	unending.Attempts = math.MaxInt // a pause grows for as long as the vendor refuses
-	g := gate.New(gate.Config{
+	g := gate.New(seamGate(gate.Config{
 		BackOff: unending.NewBackOff,
 		Probe:   min(a.cfg.Retry.Max, 8*a.cfg.Retry.Base),
 		Shared:  shared,
@@ -173,7 +174,7 @@ func (acc *account) gate(a *app, component string, shared *pause.Switch) *gate.G
 			metric.Set(states[state])
 			a.log.Warn().Str("account", acc.name).Str("component", component).Str("state", state).Msg("breaker of the vendor changed")
 		},
-	})
+	}))
 	acc.gates[component] = g
 	return g
 }

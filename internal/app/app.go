@@ -227,7 +227,7 @@ func newApp(ctx context.Context, cfg *config.Config, opt Options, c *Connections
 	if err := a.check(ctx); err != nil {
 		return nil, err
 	}
-	a.board = pause.NewBoard(broker.NewPauses(c.JetStream, a.topology.Subjects.AccountsBucket()), a.report("pauses", ""))
+	a.board = pause.NewBoard(seamPauses(broker.NewPauses(c.JetStream, a.topology.Subjects.AccountsBucket())), a.report("pauses", ""))
 	a.board.Changed = func(account string, r pause.Record) {
 		if r.Paused() {
 			a.log.Warn().Str("account", account).Str("cause", string(r.Cause)).Str("by", r.By).Str("reason", r.Reason).Msg("account paused")

@@ -4,6 +4,9 @@ package app
 
 import (
 	"github.com/vendstream/vendstream/consumer"
+	"github.com/vendstream/vendstream/internal/broker"
+	"github.com/vendstream/vendstream/internal/gate"
+	"github.com/vendstream/vendstream/internal/pause"
 	"github.com/vendstream/vendstream/internal/vendor"
 	"github.com/vendstream/vendstream/poller"
 	"github.com/vendstream/vendstream/publisher"
@@ -17,3 +20,7 @@ func seamConsumer(c consumer.Config) consumer.Config { return c }
 func seamPoller(c poller.Config) poller.Config       { return c }
 func seamStrays(s *consumer.Strays) *consumer.Strays { return s }
 func seamStore(*publisher.Store)                     {}
+func seamGate(c gate.Config) gate.Config             { return c }
+func seamPauses(s pause.Store) pause.Store           { return s }
+
+func seamPriority(p *broker.Prioritized) *broker.Prioritized { return p }

@@ -7,8 +7,11 @@ import (
 	"os"
 
 	"github.com/vendstream/vendstream/consumer"
+	"github.com/vendstream/vendstream/internal/broker"
 	"github.com/vendstream/vendstream/internal/failpoint"
+	"github.com/vendstream/vendstream/internal/gate"
 	"github.com/vendstream/vendstream/internal/lifecycle"
+	"github.com/vendstream/vendstream/internal/pause"
 	"github.com/vendstream/vendstream/internal/vendor"
 	"github.com/vendstream/vendstream/poller"
 	"github.com/vendstream/vendstream/publisher"
@@ -30,3 +33,7 @@ func seamConsumer(c consumer.Config) consumer.Config { return failpoints.Consume
 func seamPoller(c poller.Config) poller.Config       { return failpoints.Poller(c) }
 func seamStrays(s *consumer.Strays) *consumer.Strays { return failpoints.Strays(s) }
 func seamStore(s *publisher.Store)                   { failpoints.Store(s) }
+func seamGate(c gate.Config) gate.Config             { return failpoints.Gate(c) }
+func seamPauses(s pause.Store) pause.Store           { return failpoints.Pauses(s) }
+
+func seamPriority(p *broker.Prioritized) *broker.Prioritized { return failpoints.Priority(p) }

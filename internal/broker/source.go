@@ -53,7 +53,7 @@ func (s *Source) Created() time.Time { return s.consumer.CachedInfo().Created }
 // Pull implements worker.Source. A consumer that was deleted is made again: it
 // then starts from the beginning, which the ledger makes harmless.
 func (s *Source) Pull(ctx context.Context, n int, each func([]*worker.Delivery)) error {
-	_, err := s.pull(ctx, n, pullWait, func(chunk []*worker.Delivery) int {
+	_, err := s.PullSome(ctx, n, pullWait, func(chunk []*worker.Delivery) int {
 		each(chunk)
 		return len(chunk)
 	})
@@ -62,10 +62,10 @@ func (s *Source) Pull(ctx context.Context, n int, each func([]*worker.Delivery))
 
 // drain pulls what is there now, until n were taken. take is told of each chunk
 // and returns how many of it it took.
-func (s *Source) drain(ctx context.Context, n int, take func([]*worker.Delivery) int) (taken int, err error) {
+func drain(ctx context.Context, s Puller, n int, take func([]*worker.Delivery) int) (taken int, err error) {
 	for began := time.Now(); taken < n && time.Since(began) < sortTime && ctx.Err() == nil; {
 		came := false
-		got, err := s.pull(ctx, n-taken, 0, func(chunk []*worker.Delivery) int {
+		got, err := s.PullSome(ctx, n-taken, 0, func(chunk []*worker.Delivery) int {
 			came = true
 			return take(chunk)
 		})
@@ -77,9 +77,8 @@ func (s *Source) drain(ctx context.Context, n int, take func([]*worker.Delivery)
 	return taken, nil
 }
 
-// pull makes one pull, that waits for messages, or with a wait of 0 takes those
-// that are there.
-func (s *Source) pull(ctx context.Context, n int, wait time.Duration, take func([]*worker.Delivery) int) (taken int, err error) {
+// PullSome implements Puller.
+func (s *Source) PullSome(ctx context.Context, n int, wait time.Duration, take func([]*worker.Delivery) int) (taken int, err error) {
 	if most := s.consumer.CachedInfo().Config.MaxRequestBatch; most > 0 {
 		n = min(n, most) // a larger pull is refused
 	}

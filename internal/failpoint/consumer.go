@@ -27,6 +27,7 @@ func (s *Set) Consumer(c consumer.Config) consumer.Config {
 	if c.Catalog != nil {
 		c.Catalog = catalog{a, c.Catalog}
 	}
+	c.Hold = holding(a, c.Hold)
 	return c
 }
 

@@ -8,7 +8,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/vendstream/vendstream/internal/broker"
 	"github.com/vendstream/vendstream/internal/dedupe"
+	"github.com/vendstream/vendstream/internal/pause"
 	"github.com/vendstream/vendstream/internal/purchase"
 	"github.com/vendstream/vendstream/internal/quota"
 	"github.com/vendstream/vendstream/internal/worker"
@@ -156,4 +158,32 @@ func (f fake) PublishAsync(*nats.Msg, ...jetstream.PublishOpt) (jetstream.PubAck
 func (f fake) Request(context.Context, string, []byte) (*nats.Msg, error) {
 	*f.calls++
 	return &nats.Msg{}, nil
+}
+
+func (f fake) Record() pause.Record                         { return pause.Record{} }
+func (f fake) Probe(context.Context, bool) bool             { *f.calls++; return true }
+func (f fake) Observe(purchase.Outcome, pause.Call)         { *f.calls++ }
+func (f fake) Make(context.Context) error                   { *f.calls++; return nil }
+func (f fake) Pass(context.Context, *worker.Delivery) error { *f.calls++; return nil }
+func (f fake) Find(context.Context) (broker.Puller, error) {
+	*f.calls++
+	return &broker.Source{}, nil
+}
+
+// fakePauses is the same for the store of pauses, whose Load is another.
+type fakePauses struct{ calls *int }
+
+func (f fakePauses) Load(context.Context, string) (pause.Entry, error) {
+	*f.calls++
+	return pause.Entry{Revision: 7}, nil
+}
+func (f fakePauses) Save(context.Context, string, pause.Record, uint64) (pause.Entry, error) {
+	*f.calls++
+	return pause.Entry{Revision: 7}, nil
+}
+func (f fakePauses) Watch(_ context.Context, each func(string, pause.Entry), seen func()) error {
+	*f.calls++
+	seen()
+	each("acme", pause.Entry{})
+	return nil
 }

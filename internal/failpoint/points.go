@@ -6,6 +6,9 @@ import (
 	"strings"
 
 	"github.com/vendstream/vendstream/consumer"
+	"github.com/vendstream/vendstream/internal/broker"
+	"github.com/vendstream/vendstream/internal/gate"
+	"github.com/vendstream/vendstream/internal/pause"
 	"github.com/vendstream/vendstream/internal/vendor"
 	"github.com/vendstream/vendstream/internal/worker"
 	"github.com/vendstream/vendstream/poller"
@@ -17,32 +20,61 @@ const (
 	rolePoller    = "poller"
 	roleStrays    = "strays"
 	rolePublisher = "publisher"
+	rolePauses    = "pauses"
 )
 
 // owners are the structs whose ports are wrapped: every field that is an
-// interface, less the ones that have no effect.
-var owners = []struct {
-	role string
-	of   reflect.Type
-}{
+// interface or a function, less the ones that have no effect.
+var owners = []owner{
 	{roleConsumer, reflect.TypeFor[consumer.Config]()},
+	{roleConsumer, reflect.TypeFor[gate.Config]()},
+	{roleConsumer, reflect.TypeFor[broker.Prioritized]()},
 	{rolePoller, reflect.TypeFor[poller.Config]()},
+	{rolePoller, reflect.TypeFor[gate.Config]()},
 	{roleStrays, reflect.TypeFor[consumer.Strays]()},
 }
 
-// effectless are fields that only tell somebody what was done.
-var effectless = []string{"Observer"}
+type owner struct {
+	role string
+	of   reflect.Type
+}
 
-// ports are the fields of an owner that are interfaces with effects, by name.
+// effectless are fields that only tell somebody what was done, or compute.
+var effectless = []string{"Observer", "Report", "Changed", "BackOff"}
+
+// within are fields whose own effects are wrapped elsewhere: a gate's as those of
+// gate.Config, a source's pulls as those of whoever pulls.
+var within = []reflect.Type{reflect.TypeFor[*gate.Gate](), reflect.TypeFor[*broker.Source](), reflect.TypeFor[broker.Puller]()}
+
+// memory are methods that read what the process holds itself.
+var memory = []string{"shared.record"}
+
+// ports are the fields of an owner that have effects, by name: an interface, or a
+// function, which counts as one with the method Call.
 func ports(of reflect.Type) map[string]reflect.Type {
 	found := map[string]reflect.Type{}
 	for i := range of.NumField() {
 		f := of.Field(i)
-		if f.Type.Kind() == reflect.Interface && !slices.Contains(effectless, f.Name) {
+		kind := f.Type.Kind()
+		if (kind == reflect.Interface || kind == reflect.Func) && !slices.Contains(effectless, f.Name) && !slices.Contains(within, f.Type) {
 			found[f.Name] = f.Type
 		}
 	}
 	return found
+}
+
+// methods are the names of a port's effects, below its own name.
+func methods(name string, port reflect.Type) (all []string) {
+	if port.Kind() == reflect.Func {
+		return []string{strings.ToLower(name) + ".call"}
+	}
+	for i := range port.NumMethod() {
+		method := strings.ToLower(name + "." + port.Method(i).Name)
+		if !slices.Contains(memory, method) {
+			all = append(all, method)
+		}
+	}
+	return all
 }
 
 // Single messages and calls, below the ports: one method of a port may need several.
@@ -64,34 +96,36 @@ var (
 // Effects names every effect, sorted. Each has a point before and a point after it.
 func Effects() []string {
 	var all []string
-	add := func(prefix string, port reflect.Type) {
-		for i := range port.NumMethod() {
-			all = append(all, prefix+"."+strings.ToLower(port.Method(i).Name))
+	add := func(role string, names ...string) {
+		for _, name := range names {
+			all = append(all, role+"."+name)
 		}
 	}
 	for _, owner := range owners {
 		for name, port := range ports(owner.of) {
-			add(owner.role+"."+strings.ToLower(name), port)
+			add(owner.role, methods(name, port)...)
 			if port == reflect.TypeFor[worker.Source]() {
-				all = append(all, owner.role+".source.deliver")
-				add(owner.role+".acker", reflect.TypeFor[worker.Acker]())
+				add(owner.role, "source.deliver")
+				add(owner.role, methods("acker", reflect.TypeFor[worker.Acker]())...)
 			}
 		}
-		for _, name := range wirePoints[owner.role] {
-			all = append(all, owner.role+"."+name)
-		}
 	}
-	for _, name := range wirePoints[rolePublisher] {
-		all = append(all, rolePublisher+"."+name)
+	for role, names := range wirePoints {
+		add(role, names...)
 	}
-	add("vendor.share", reflect.TypeFor[vendor.TokenShare]())
+	add("vendor", methods("share", reflect.TypeFor[vendor.TokenShare]())...)
+	add(rolePauses, methods("store", reflect.TypeFor[pause.Store]())...)
+	add(rolePauses, "store.tell")
 	all = append(all, httpPoints...)
 	slices.Sort(all)
 	return all
 }
 
 // silent are effects that give their caller no error to be told.
-var silent = []string{"consumer.catalog.check", "consumer.catalog.stale"}
+var silent = []string{
+	"consumer.catalog.check", "consumer.catalog.stale",
+	"consumer.hold.call", "poller.hold.call", "consumer.shared.observe", "poller.shared.observe",
+}
 
 // Points are the two points of every effect, in the order of Effects.
 func Points() []string {
@@ -110,7 +144,7 @@ func Actions(point string) []Action {
 	case slices.Contains(silent, effect):
 	case !isAfter:
 		actions = append(actions, Error)
-	case !strings.HasSuffix(effect, ".source.deliver"): // handed over: there is no answer
+	case !strings.HasSuffix(effect, ".source.deliver") && effect != "pauses.store.tell": // handed over: there is no answer
 		actions = append(actions, Lose)
 	}
 	return actions

@@ -13,6 +13,9 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/vendstream/vendstream/consumer"
+	"github.com/vendstream/vendstream/internal/broker"
+	"github.com/vendstream/vendstream/internal/gate"
+	"github.com/vendstream/vendstream/internal/pause"
 	"github.com/vendstream/vendstream/internal/purchase"
 	"github.com/vendstream/vendstream/internal/vendor"
 	"github.com/vendstream/vendstream/internal/worker"
@@ -36,6 +39,13 @@ func filled(t *testing.T, of reflect.Type, calls *int) reflect.Value {
 	t.Helper()
 	owner := reflect.New(of)
 	for name, port := range ports(of) {
+		if port.Kind() == reflect.Func {
+			owner.Elem().FieldByName(name).Set(reflect.MakeFunc(port, func([]reflect.Value) []reflect.Value {
+				*calls++
+				return nil
+			}))
+			continue
+		}
 		if !reflect.TypeFor[fake]().Implements(port) {
 			t.Fatalf("%s.%s has a method that the tests' fake lacks: add it to the fake, its decorator, and see that a run comes by", of, name)
 		}
@@ -44,10 +54,9 @@ func filled(t *testing.T, of reflect.Type, calls *int) reflect.Value {
 	return owner
 }
 
-// wrapped are the owners as the program wraps them.
-func wrapped(t *testing.T, s *Set, calls *int) map[string]reflect.Value {
+// wrapped are the owners as the program wraps them, in their order.
+func wrapped(t *testing.T, s *Set, calls *int) (all []reflect.Value) {
 	t.Helper()
-	all := map[string]reflect.Value{}
 	for _, owner := range owners {
 		var with any
 		switch before := filled(t, owner.of, calls).Interface().(type) {
@@ -57,12 +66,18 @@ func wrapped(t *testing.T, s *Set, calls *int) map[string]reflect.Value {
 		case *poller.Config:
 			after := s.Poller(*before)
 			with = &after
+		case *gate.Config:
+			before.Polls = owner.role == rolePoller
+			after := s.Gate(*before)
+			with = &after
 		case *consumer.Strays:
 			with = s.Strays(before)
+		case *broker.Prioritized:
+			with = s.Priority(before)
 		default:
 			t.Fatalf("nobody wraps %s", owner.of)
 		}
-		all[owner.role] = reflect.ValueOf(with).Elem()
+		all = append(all, reflect.ValueOf(with).Elem())
 	}
 	return all
 }
@@ -78,6 +93,10 @@ func call(t *testing.T, method reflect.Value, keep func([]*worker.Delivery)) []r
 		case reflect.TypeOf(t.Context()), reflect.TypeFor[interface{ Done() <-chan struct{} }]():
 			in = append(in, reflect.ValueOf(t.Context()))
 		default:
+			if of.Kind() == reflect.Func { // one that is to be told
+				in = append(in, reflect.MakeFunc(of, func([]reflect.Value) []reflect.Value { return nil }))
+				continue
+			}
 			if of.Kind() == reflect.Interface && reflect.TypeOf(t.Context()).Implements(of) {
 				in = append(in, reflect.ValueOf(t.Context()))
 				continue
@@ -93,18 +112,13 @@ func call(t *testing.T, method reflect.Value, keep func([]*worker.Delivery)) []r
 
 // through calls every method of a port and wants its two points hit, and the
 // effect itself to happen.
-func through(t *testing.T, s *Set, prefix string, port reflect.Value, of reflect.Type, calls *int) {
+func through(t *testing.T, s *Set, role, name string, port reflect.Value, calls *int) {
 	t.Helper()
-	if port.Elem().Type().PkgPath() != reflect.TypeFor[Set]().PkgPath() {
-		t.Errorf("%s has no points around it: %s", prefix, port.Elem().Type())
-		return
-	}
-	for i := range of.NumMethod() {
-		name := of.Method(i).Name
-		effect := prefix + "." + strings.ToLower(name)
+	of := port.Type()
+	one := func(effect string, method reflect.Value) (acks []*worker.Delivery) {
+		t.Helper()
 		was, did := s.Hits(), *calls
-		var acks []*worker.Delivery
-		call(t, port.MethodByName(name), func(chunk []*worker.Delivery) { acks = chunk })
+		call(t, method, func(chunk []*worker.Delivery) { acks = chunk })
 		is := s.Hits()
 		for _, point := range []string{effect + before, effect + after} {
 			if is[point] != was[point]+1 {
@@ -114,10 +128,26 @@ func through(t *testing.T, s *Set, prefix string, port reflect.Value, of reflect
 		if *calls != did+1 {
 			t.Errorf("%s: carried out %d times by one call", effect, *calls-did)
 		}
+		return acks
+	}
+	if of.Kind() == reflect.Func {
+		one(role+"."+methods(name, of)[0], port)
+		return
+	}
+	if port.Elem().Type().PkgPath() != reflect.TypeFor[Set]().PkgPath() {
+		t.Errorf("%s.%s has no points around it: %s", role, name, port.Elem().Type())
+		return
+	}
+	for i := range of.NumMethod() {
+		effect := strings.ToLower(name + "." + of.Method(i).Name)
+		if slices.Contains(memory, effect) {
+			continue
+		}
+		acks := one(role+"."+effect, port.MethodByName(of.Method(i).Name))
 		if of == reflect.TypeFor[worker.Source]() {
 			acker := reflect.New(reflect.TypeFor[worker.Acker]()).Elem()
 			acker.Set(reflect.ValueOf(acks[0].Acker))
-			through(t, s, strings.TrimSuffix(prefix, "source")+"acker", acker, acker.Type(), calls)
+			through(t, s, role, "acker", acker, calls)
 		}
 	}
 }
@@ -127,17 +157,51 @@ func through(t *testing.T, s *Set, prefix string, port reflect.Value, of reflect
 func TestEveryEffectOfThePortsHasPoints(t *testing.T) {
 	var calls int
 	s := testSet(t, "")
-	all := wrapped(t, s, &calls)
-	for _, owner := range owners {
-		for name, port := range ports(owner.of) {
-			through(t, s, owner.role+"."+strings.ToLower(name), all[owner.role].FieldByName(name), port, &calls)
+	for i, owner := range wrapped(t, s, &calls) {
+		for name := range ports(owner.Type()) {
+			through(t, s, owners[i].role, name, owner.FieldByName(name), &calls)
 		}
 	}
-	config := s.Vendor(vendor.Config{Share: fake{&calls}})
-	through(t, s, "vendor.share", reflect.ValueOf(&config).Elem().FieldByName("Share"), reflect.TypeFor[vendor.TokenShare](), &calls)
+	config := struct {
+		Share vendor.TokenShare
+		Store pause.Store
+	}{s.Vendor(vendor.Config{Share: fake{&calls}}).Share, s.Pauses(fakePauses{&calls})}
+	through(t, s, "vendor", "share", reflect.ValueOf(&config).Elem().FieldByName("Share"), &calls)
+	through(t, s, rolePauses, "store", reflect.ValueOf(&config).Elem().FieldByName("Store"), &calls)
 	for _, point := range Points() {
 		if s.Hits()[point] == 0 && !below(point) {
 			t.Errorf("%s is listed, and no method of a port comes by", point)
+		}
+	}
+}
+
+// An owner has no way to an effect but its ports: a field that may hold one is a
+// port, is wrapped elsewhere, or is said to have none. And what a board of pauses
+// does it does through its store.
+func TestEveryWayToAnEffectIsKnown(t *testing.T) {
+	for _, owner := range owners {
+		for i := range owner.of.NumField() {
+			switch f := owner.of.Field(i); f.Type.Kind() {
+			case reflect.Interface, reflect.Func:
+				if !f.IsExported() && !slices.Contains(within, f.Type) {
+					t.Errorf("%s.%s cannot be wrapped: it is not exported", owner.of, f.Name)
+				}
+			case reflect.Pointer, reflect.Chan, reflect.UnsafePointer:
+				if !slices.Contains(within, f.Type) {
+					t.Errorf("%s.%s may have effects that nothing is put around: list it", owner.of, f.Name)
+				}
+			}
+		}
+	}
+	for of, known := range map[reflect.Type][]string{
+		reflect.TypeFor[pause.Board]():   {"store", "report", "Changed"},
+		reflect.TypeFor[vendor.Config](): {"Share", "Observe", "Through", "Transport"},
+	} {
+		for i := range of.NumField() {
+			f := of.Field(i)
+			if kind := f.Type.Kind(); (kind == reflect.Interface || kind == reflect.Func) && !slices.Contains(known, f.Name) {
+				t.Errorf("%s.%s may have effects that nothing is put around", of, f.Name)
+			}
 		}
 	}
 }
@@ -229,6 +293,18 @@ func TestLoseHasTheEffect(t *testing.T) {
 	}
 }
 
+// portOf is a role's port, by its name in the points.
+func portOf(all []reflect.Value, role, port string) reflect.Value {
+	for i, owner := range all {
+		for name := range ports(owner.Type()) {
+			if owners[i].role == role && strings.ToLower(name) == port {
+				return owner.FieldByName(name)
+			}
+		}
+	}
+	panic("no port " + role + "." + port)
+}
+
 // heard is what the caller of an effect is told.
 type heard struct{ called, failed, lost bool }
 
@@ -240,6 +316,13 @@ func told(t *testing.T, s *Set, point string, calls *int) (got heard) {
 	parts := strings.Split(effect, ".")
 	var port reflect.Value
 	switch {
+	case parts[2] == "tell":
+		// The change is lost on its way.
+		var told int
+		_ = s.Pauses(fakePauses{calls}).Watch(t.Context(), func(string, pause.Entry) { told++ }, func() {})
+		return heard{called: told > 0, failed: true}
+	case parts[0] == rolePauses:
+		port = reflect.ValueOf(s.Pauses(fakePauses{calls}))
 	case parts[0] == "vendor":
 		port = reflect.ValueOf(s.Vendor(vendor.Config{Share: fake{calls}}).Share)
 	case parts[1] == "acker":
@@ -247,10 +330,10 @@ func told(t *testing.T, s *Set, point string, calls *int) (got heard) {
 	case parts[2] == "deliver":
 		// The delivery is lost on its way.
 		var chunks int
-		_ = all[parts[0]].FieldByName("Source").Interface().(worker.Source).Pull(t.Context(), 1, func([]*worker.Delivery) { chunks++ })
+		_ = portOf(all, parts[0], "source").Interface().(worker.Source).Pull(t.Context(), 1, func([]*worker.Delivery) { chunks++ })
 		return heard{called: chunks > 0, failed: true}
 	default:
-		port = all[parts[0]].FieldByNameFunc(func(name string) bool { return strings.ToLower(name) == parts[1] }).Elem()
+		port = portOf(all, parts[0], parts[1]).Elem()
 	}
 	for i := range port.NumMethod() {
 		if strings.ToLower(port.Type().Method(i).Name) != parts[2] {
@@ -264,6 +347,10 @@ func told(t *testing.T, s *Set, point string, calls *int) (got heard) {
 				// Known not to have happened, or not known: never an answer.
 				got.failed = v.Kind == purchase.Unreachable || v.Kind == purchase.Unknown
 				got.lost = v.Kind == purchase.Unknown
+			case bool: // the right to a probe: not had, or not known to be
+				if parts[1] == "shared" {
+					got.failed, got.lost = !v, *calls > was
+				}
 			case nil:
 			default:
 				if !reflect.ValueOf(v).IsZero() && reflect.TypeOf(v).Kind() != reflect.Struct {

@@ -22,6 +22,7 @@ func (s *Set) Poller(c poller.Config) poller.Config {
 	if c.Limiter != nil {
 		c.Limiter = pollLimiter{a, c.Limiter}
 	}
+	c.Hold = holding(a, c.Hold)
 	return c
 }
 

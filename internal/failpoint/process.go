@@ -16,9 +16,9 @@ func die() {
 	select {} // until the signal has struck
 }
 
-// pause stops every thread of the process: leases run out, connections are
+// stand stops every thread of the process: leases run out, connections are
 // silent, and then it goes on as if nothing had been. Somebody else has to wake it.
-func pause(d time.Duration) {
+func stand(d time.Duration) {
 	self := os.Getpid()
 	wake := exec.Command("sh", "-c", fmt.Sprintf("sleep %f; kill -CONT %d", d.Seconds(), self))
 	if err := wake.Start(); err != nil {

@@ -81,7 +81,7 @@ func (s *Set) hit(point string) error {
 		case Die:
 			s.die()
 		case Pause:
-			pause(o.pause)
+			stand(o.pause)
 			_, _ = fmt.Fprintf(s.out, "failpoint: resumed at %s\n", point)
 		case Lose:
 			return errLost

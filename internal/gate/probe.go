@@ -7,10 +7,6 @@ import (
 	"github.com/vendstream/vendstream/internal/pause"
 )
 
-// probeTime is how long the right to a probe is good for. One that no purchase
-// came for is lost, and the next one is due in a minute.
-const probeTime = 30 * time.Second
-
 // right is this process's to one call in spite of the pause.
 type right struct {
 	until time.Time
@@ -49,13 +45,25 @@ func (g *Gate) mayProbe(ctx context.Context) bool {
 	if g.hasProbe() {
 		return true
 	}
-	if !g.config.Shared.Probe(ctx) {
+	return g.takeProbe(ctx, false)
+}
+
+func (g *Gate) takeProbe(ctx context.Context, repost bool) bool {
+	if !g.config.Shared.Probe(ctx, repost) {
 		return false
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.probe = right{until: time.Now().Add(probeTime), retry: !g.probe.retry}
+	g.probe = right{until: time.Now().Add(pause.ProbeTime), retry: !g.probe.retry}
 	return true
+}
+
+// MayRepost reports whether a purchase of unknown outcome may be posted again: the
+// account neither rests nor is paused, or this is the pause's probe, to which it
+// takes the right where it is due. Without, a pause would last for as long as no
+// consumer has a purchase to probe with.
+func (g *Gate) MayRepost(ctx context.Context) bool {
+	return g.paused() <= 0 && (!g.held(true) || g.hasProbe() || g.takeProbe(ctx, true))
 }
 
 func (g *Gate) hasProbe() bool {

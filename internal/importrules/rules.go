@@ -181,6 +181,7 @@ var rules = []rule{
 		never: []string{"./..."},
 		but: []string{
 			"./consumer", "./poller", "./publisher", "./internal/worker", "./internal/vendor", // whose ports it wraps
+			"./internal/gate", "./internal/pause", "./internal/broker", // likewise
 			"./internal/purchase", "./internal/dedupe", "./internal/quota", // the types in them
 		},
 		why: "it stands between the parts and knows none of what they are wired to",

@@ -32,9 +32,6 @@ type Store interface {
 const (
 	// callTimeout is for each call to the store: a purchase may wait for it.
 	callTimeout = 2 * time.Second
-	// watchAgain is how long one watch lasts. A watch that has fallen silent is
-	// found by the next one, which begins with all records.
-	watchAgain = time.Minute
 	// watchRetry is the time before a watch that broke is begun again.
 	watchRetry = time.Second
 )
@@ -121,11 +118,12 @@ func (b *Board) Entry(account string) Entry {
 	return b.entries[account]
 }
 
-// put takes over what the store says, unless something newer is known.
+// put takes over what the store says, unless that is known: a pause that this
+// process has found and not stored yet is not ended by what was there before.
 func (b *Board) put(account string, e Entry) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if e.Revision >= b.entries[account].Revision {
+	if e.Revision > b.entries[account].Revision {
 		b.tell(account, e)
 		b.entries[account] = e
 	}

@@ -159,9 +159,30 @@ func TestWhatResumes(t *testing.T) {
 	}
 }
 
+// A pause that could be read and not stored holds in the process that found it, and
+// nobody hears that it ended in between.
+func TestAPauseThatCannotBeStoredHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		board := pause.NewBoard(readOnly{pausetest.NewMemory()}, func(error) {})
+		var told []pause.Cause
+		board.Changed = func(_ string, r pause.Record) { told = append(told, r.Cause) }
+		toggle := board.Switch("acme")
+		toggle.Trip(pause.Balance)
+		if toggle.Record().Cause != pause.Balance || !slices.Equal(told, []pause.Cause{pause.Balance}) {
+			t.Errorf("%+v, told %q", toggle.Record(), told)
+		}
+	})
+}
+
+type readOnly struct{ *pausetest.Memory }
+
+func (readOnly) Save(context.Context, string, pause.Record, uint64) (pause.Entry, error) {
+	return pause.Entry{}, errors.New("nothing is stored")
+}
+
 func TestOneProcessProbes(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		if w.one.Probe(t.Context()) {
+		if w.one.Probe(t.Context(), false) {
 			t.Fatal("an account that is not paused was probed")
 		}
 		w.one.Trip(pause.Balance)
@@ -171,7 +192,7 @@ func TestOneProcessProbes(t *testing.T) {
 		}
 		for minute := range 5 {
 			time.Sleep(time.Minute - time.Nanosecond)
-			if w.one.Probe(t.Context()) || w.two.Probe(t.Context()) {
+			if w.one.Probe(t.Context(), false) || w.two.Probe(t.Context(), false) {
 				t.Fatalf("minute %d: probed too early", minute)
 			}
 			time.Sleep(time.Nanosecond)
@@ -179,7 +200,7 @@ func TestOneProcessProbes(t *testing.T) {
 			var asking sync.WaitGroup
 			for i, s := range []*pause.Switch{w.one, w.two, w.one, w.two} {
 				asking.Go(func() {
-					if s.Probe(t.Context()) {
+					if s.Probe(t.Context(), false) {
 						rights.Store(i, true)
 					}
 				})
@@ -201,7 +222,7 @@ func TestAnOperatorsPauseIsNotProbed(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
-		if r := w.one.Record(); w.cause(t) != pause.Operator || w.one.Probe(t.Context()) || r.By != "me" || r.Reason != "why" {
+		if r := w.one.Record(); w.cause(t) != pause.Operator || w.one.Probe(t.Context(), false) || r.By != "me" || r.Reason != "why" {
 			t.Fatalf("%+v", r)
 		}
 		for _, want := range []bool{true, false} {
@@ -233,7 +254,7 @@ func TestNATSAway(t *testing.T) {
 			t.Fatalf("reported %v", reports)
 		}
 		time.Sleep(10 * time.Minute) // watches begin anew, in vain
-		if w.one.Record().Cause != pause.Balance || w.one.Probe(t.Context()) {
+		if w.one.Record().Cause != pause.Balance || w.one.Probe(t.Context(), false) {
 			t.Fatalf("%+v", w.one.Record())
 		}
 		w.store.Away(nil)

@@ -34,10 +34,6 @@ const (
 // Pipeline is who pauses and resumes where no operator does.
 const Pipeline = "vendstream"
 
-// probeEvery is the time between the probes of one pause, over all processes. A
-// minute keeps logins with wrong credentials well below the vendor's five.
-const probeEvery = time.Minute
-
 // Record is what the bucket holds of an account: its pause, or how the last one
 // ended. The zero Record is an account that was never paused.
 type Record struct {
@@ -48,6 +44,10 @@ type Record struct {
 	Since time.Time `json:"since,omitzero"`
 	// ProbeAt is when the next probe may be made. Zero: never.
 	ProbeAt time.Time `json:"probe_at,omitzero"`
+	// RepostAt is the same for a purchase of unknown outcome that a poller posts
+	// again. It has a turn of its own: consumers take every other one as soon as it
+	// comes, also those that have nothing to purchase. Zero: at once.
+	RepostAt time.Time `json:"repost_at,omitzero"`
 }
 
 // Paused reports whether the account is paused.
@@ -72,16 +72,21 @@ func (r Record) tripped(cause Cause, now time.Time) (Record, bool) {
 	if r.Paused() {
 		return r, false
 	}
-	return Record{Cause: cause, Reason: reasons[cause], By: Pipeline, Since: now.UTC(), ProbeAt: now.Add(probeEvery).UTC()}, true
+	next := now.Add(probeEvery).UTC()
+	return Record{Cause: cause, Reason: reasons[cause], By: Pipeline, Since: now.UTC(), ProbeAt: next, RepostAt: next}, true
 }
 
 // probing is the record for whoever takes the right to the next probe. False: it
-// is not due.
-func (r Record) probing(now time.Time) (Record, bool) {
-	if !r.Probed() || now.Before(r.ProbeAt) {
+// is not due. Refused credentials are probed by polls, not by what is posted again.
+func (r Record) probing(repost bool, now time.Time) (Record, bool) {
+	at := &r.ProbeAt
+	if repost {
+		at = &r.RepostAt
+	}
+	if !r.Probed() || now.Before(*at) || repost && r.Cause == Unauthorized {
 		return r, false
 	}
-	r.ProbeAt = now.Add(probeEvery).UTC()
+	*at = now.Add(probeEvery).UTC()
 	return r, true
 }
 
@@ -144,3 +149,7 @@ func (r Record) HoldsBalance(before bool, published, succeeded, now time.Time) b
 // Delay is how long a purchase that the account's pause keeps from its end stays
 // on the stream before it is taken up again, when it may be.
 const Delay = probeEvery
+
+// ProbeTime is how long the right to a probe is good for. One that no purchase
+// came for is lost before the next is due.
+const ProbeTime = probeEvery / 2

@@ -24,6 +24,7 @@ const shortWait = 2 * time.Second
 type target struct {
 	nc      *nats.Conn
 	source  func(t *testing.T) worker.Source // of requests
+	low     func(t *testing.T) worker.Source // of the consumer of low priority, which it makes
 	remove  func(t *testing.T, stream string, sequence uint64)
 	setFull func(t *testing.T, stream string, full bool)
 }
@@ -38,8 +39,12 @@ func modelTarget(t *testing.T) target {
 	}
 	t.Cleanup(nc.Close)
 	return target{
-		nc:      nc,
-		source:  func(*testing.T) worker.Source { return &source{process: p, stream: s.requests, wait: time.Second} },
+		nc:     nc,
+		source: func(*testing.T) worker.Source { return &source{process: p, stream: s.requests, wait: time.Second} },
+		low: func(*testing.T) worker.Source {
+			s.requests.makeLane()
+			return &source{process: p, stream: s.requests, wait: time.Second, who: low}
+		},
 		remove:  func(_ *testing.T, stream string, sequence uint64) { s.named(stream).remove(sequence) },
 		setFull: func(_ *testing.T, stream string, full bool) { s.named(stream).setFull(full) },
 	}
@@ -62,6 +67,17 @@ func realTarget(t *testing.T) target {
 		nc: nc,
 		source: func(t *testing.T) worker.Source {
 			s, err := broker.NewSource(t.Context(), js, top.RequestsConsumer("acme"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		},
+		low: func(t *testing.T) worker.Source {
+			want := top.LowConsumer("acme")
+			if _, err := js.CreateConsumer(t.Context(), want.Stream, want.Config); err != nil {
+				t.Fatal(err)
+			}
+			s, err := broker.NewSource(t.Context(), js, want)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,6 +118,7 @@ func TestModelIsLikeTheServer(t *testing.T) {
 				"nak":        suiteNak,
 				"late ack":   suiteLateAck,
 				"progress":   suiteProgress,
+				"lane":       suiteLane,
 			} {
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()

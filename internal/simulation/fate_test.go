@@ -62,6 +62,12 @@ type weather struct {
 	expiry  bool // requests bear expiry times
 	lookups bool // requests ask for a look-up
 	reused  bool // references are used again with other payloads
+
+	operator bool // operators pause the account and resume it
+	hold     bool // on_insufficient_balance: hold, and the float is empty at times
+	locked   bool // the credentials are refused at times
+	forbids  bool // every purchase is answered 403 at times
+	low      bool // some requests are of low priority
 }
 
 func newWeather(seed uint64) weather {
@@ -74,6 +80,13 @@ func newWeather(seed uint64) weather {
 	}
 	for _, may := range []*bool{&w.logins, &w.forgets, &w.jumps, &w.outages, &w.full, &w.pauses, &w.resets, &w.loses, &w.bears, &w.expiry, &w.lookups, &w.reused} {
 		*may = d.percent(33)
+	}
+	for _, may := range []*bool{&w.operator, &w.hold, &w.locked, &w.forbids, &w.low} {
+		*may = d.percent(20)
+	}
+	if (w.operator || w.hold || w.locked || w.forbids) && d.percent(20) { // pauses on a quiet day
+		w.faults, w.deaths, w.slow = 0, 0, 0
+		w.forgets, w.jumps, w.outages, w.pauses, w.loses, w.resets = false, false, false, false, false, false
 	}
 	return w
 }

@@ -102,6 +102,9 @@ func (t *transport) login() (int, string) {
 	}
 	t.vendor.mu.Lock()
 	defer t.vendor.mu.Unlock()
+	if t.vendor.isLocked() {
+		return 401, `{"responseCode":"401","responseMessage":"m"}`
+	}
 	t.vendor.tokens++
 	return 200, fmt.Sprintf(`{"accessToken":"token-%d","refreshToken":"r","expiresIn":1800,"userTypeId":"1"}`, t.vendor.tokens)
 }
@@ -110,7 +113,16 @@ func (t *transport) login() (int, string) {
 // whether the vendor has done what it was asked all the same.
 func (t *transport) disturbed(d *dice) (status int, body string, acted bool) {
 	f := t.process.fate
-	if f.isCalm() || !d.percent(f.weather.vendor) {
+	if f.isCalm() {
+		return 0, "", false
+	}
+	t.vendor.mu.Lock()
+	locked := t.vendor.isLocked()
+	t.vendor.mu.Unlock()
+	if locked {
+		return 401, `{"responseCode":"401","responseMessage":"m"}`, false
+	}
+	if !d.percent(f.weather.vendor) {
 		return 0, "", false
 	}
 	switch acted = d.percent(50); d.intn(10) {
@@ -142,6 +154,12 @@ func (t *transport) disturbed(d *dice) (status int, body string, acted bool) {
 
 func (t *transport) purchase(d *dice, reference, value string) (int, string) {
 	status, body, acted := t.disturbed(d)
+	t.vendor.mu.Lock()
+	forbids := t.vendor.forbidsAll()
+	t.vendor.mu.Unlock()
+	if forbids && status != 401 {
+		status, body, acted = 403, `{"responseCode":"403","responseMessage":"m"}`, false
+	}
 	if status == 403 {
 		t.vendor.mu.Lock()
 		t.vendor.forbidden[reference] = true

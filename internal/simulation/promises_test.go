@@ -17,6 +17,7 @@ const known = time.Second
 
 // posting looks at the world when a purchase call begins, and when it is over.
 func (w *world) posting(p *process, reference, value string) (over func()) {
+	w.whilePaused(p, reference)
 	before := time.Now().Add(-known)
 	handoff, stored := w.handoff(reference)
 	answered := handoff != nil && handoff.State == purchase.OpenInFlight && stored.Before(before)
@@ -203,7 +204,8 @@ func (w *world) checkResult(ref string, r *purchase.Result, values map[purchase.
 	if !there {
 		w.vendor.mu.Lock()
 		refused := class == purchase.ClassExpired || class == purchase.ClassValidation && r.Source == purchase.SourceValidation ||
-			class == purchase.ClassLookup && w.vendor.refused[ref] || class == purchase.ClassAuthorization && w.vendor.forbidden[ref]
+			class == purchase.ClassLookup && w.vendor.refused[ref] || class == purchase.ClassAuthorization && w.vendor.forbidden[ref] ||
+			class == purchase.ClassBalance && w.vendor.broke[ref]
 		w.vendor.mu.Unlock()
 		if r.Status == purchase.StatusCompleted || !refused {
 			w.breach(ref, "%s: the result says %s %s and the vendor never saw it", ref, r.Status, class)

@@ -108,3 +108,22 @@ func suiteProgress(t *testing.T, x target) {
 	}
 	want(t, "again", is(pull(t, s)), "1 2 [a]")
 }
+
+// A second consumer begins with the first message, whatever the other one has
+// acknowledged, and acknowledges for itself.
+func suiteLane(t *testing.T, x target) {
+	s := x.source(t)
+	put(t, x, subjects.Requests("acme"), "a")
+	put(t, x, subjects.Requests("acme"), "b")
+	if err := pull(t, s).Acker.Ack(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	lane := x.low(t)
+	want(t, "first", is(pull(t, lane)), "1 1 [a]")
+	second := pull(t, lane)
+	want(t, "second", is(second), "2 1 [b]")
+	if err := second.Acker.Ack(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "of the other", is(pull(t, s)), "2 1 [b]")
+}

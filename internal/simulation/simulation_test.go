@@ -4,6 +4,7 @@ package simulation
 import (
 	"context"
 	"flag"
+	"fmt"
 	"math/rand"
 	"os"
 	"runtime"
@@ -75,7 +76,8 @@ func TestHistoryIsReplayed(t *testing.T) {
 			same++
 		}
 	}
-	if same < seeds/2 {
+	t.Logf("%d histories of %d went the same way twice", same, seeds)
+	if same < seeds*3/4 {
 		t.Errorf("only %d histories of %d went the same way twice", same, seeds)
 	}
 }
@@ -94,6 +96,11 @@ func history(t *testing.T, seed uint64) (w *world) {
 			w.submit(ctx)
 		}()
 		go w.storm(stormy)
+		changing := make(chan struct{})
+		go func() {
+			defer close(changing)
+			w.change(stormy)
+		}()
 		for storm := time.After(8 * time.Minute); storm != nil; {
 			w.revive(ctx)
 			select {
@@ -103,8 +110,11 @@ func history(t *testing.T, seed uint64) (w *world) {
 			}
 		}
 		calm()
+		<-changing
+		w.settleDown()
 		w.fate.setCalm()
 		<-done
+		waited := 0
 		for round := range 2 {
 			deadline := time.Now().Add(6 * time.Hour)
 			// Twice: what was on its way when nothing was open may bring a hand-off.
@@ -112,6 +122,11 @@ func history(t *testing.T, seed uint64) (w *world) {
 				for time.Now().Before(deadline) && w.streams.requests.open()+w.streams.pending.open() > 0 {
 					w.revive(ctx)
 					time.Sleep(10 * time.Second)
+					// The vendor repeats its refusal of a purchase, which is held until another
+					// one succeeds.
+					if waited++; w.fate.weather.hold && waited%30 == 0 {
+						w.extra(fmt.Sprintf("extra-%d", waited))
+					}
 				}
 				w.revive(ctx)
 				time.Sleep(3 * time.Minute)

@@ -18,20 +18,28 @@ type source struct {
 	wait    time.Duration // of one pull
 	// acked, where set, looks at the world at the moment of an ack.
 	acked func(*message)
+	who   int // the consumer
 }
 
 // Pull implements worker.Source.
 func (s *source) Pull(ctx context.Context, n int, each func([]*worker.Delivery)) error {
-	end := time.NewTimer(s.wait)
+	return s.pull(ctx, n, s.wait, each)
+}
+
+func (s *source) pull(ctx context.Context, n int, wait time.Duration, each func([]*worker.Delivery)) error {
+	end := time.NewTimer(wait)
 	defer end.Stop()
 	for {
 		s.process.awake()
 		if s.process.isDead() {
 			return errDead
 		}
-		due, next, changed := s.stream.take(n)
+		due, next, changed := s.stream.take(s.who, n)
 		if len(due) > 0 {
 			return s.deliver(ctx, due, each)
+		}
+		if wait == 0 {
+			return nil
 		}
 		var later <-chan time.Time
 		if !next.IsZero() {
@@ -62,17 +70,25 @@ func (s *source) deliver(ctx context.Context, due []*message, each func([]*worke
 		key += decimal(m.sequence) + " "
 		s.stream.mu.Lock()
 		chunk[i] = &worker.Delivery{
-			Subject: m.subject, Header: m.header, Body: m.body, Sequence: m.sequence, Time: m.stored, Count: m.count,
+			Subject: m.subject, Header: m.header, Body: m.body, Sequence: m.sequence, Time: m.stored, Count: m.at[s.who].count,
 			Acker: &acker{s, m},
 		}
 		s.stream.mu.Unlock()
 	}
-	err := s.process.effect(context.WithoutCancel(ctx), "nats", "deliver "+short(s.stream.config.Name), key, func() error { return nil })
+	err := s.process.effect(context.WithoutCancel(ctx), "nats", "deliver "+s.name(), key, func() error { return nil })
 	if err != nil {
 		return err
 	}
 	each(chunk)
 	return nil
+}
+
+// name is the stream's and the consumer's, for fate and trace.
+func (s *source) name() string {
+	if s.who == low {
+		return "low " + short(s.stream.config.Name)
+	}
+	return short(s.stream.config.Name)
 }
 
 type acker struct {
@@ -81,9 +97,9 @@ type acker struct {
 }
 
 // end sends an ack of some kind. Nobody hears whether it came.
-func (a *acker) end(ctx context.Context, name string, change func(*message)) error {
-	return a.source.process.effect(ctx, "nats", name+" "+short(a.source.stream.config.Name), decimal(a.message.sequence), func() error {
-		a.source.stream.settle(a.message, change)
+func (a *acker) end(ctx context.Context, name string, change func(*place)) error {
+	return a.source.process.effect(ctx, "nats", name+" "+a.source.name(), decimal(a.message.sequence), func() error {
+		a.source.stream.settle(a.source.who, a.message, change)
 		if name == "ack" && a.source.acked != nil {
 			a.source.acked(a.message)
 		}
@@ -92,15 +108,15 @@ func (a *acker) end(ctx context.Context, name string, change func(*message)) err
 }
 
 func (a *acker) Ack(ctx context.Context) error {
-	return a.end(ctx, "ack", func(m *message) { m.acked = true })
+	return a.end(ctx, "ack", func(m *place) { m.acked = true })
 }
 
 func (a *acker) Retry(ctx context.Context, after time.Duration) error {
-	return a.end(ctx, "nak", func(m *message) { m.visible = time.Now().Add(after) })
+	return a.end(ctx, "nak", func(m *place) { m.visible = time.Now().Add(after) })
 }
 
 func (a *acker) Progress(ctx context.Context) error {
-	return a.end(ctx, "progress", func(m *message) { m.visible = time.Now().Add(a.source.stream.ackWait) })
+	return a.end(ctx, "progress", func(m *place) { m.visible = time.Now().Add(a.source.stream.ackWait) })
 }
 
 // short is a stream's name without the prefix, in small letters.

@@ -25,7 +25,7 @@ func topology(wait time.Duration) broker.Topology {
 	return broker.Topology{Subjects: subjects, Replicas: 1, Results: 90 * 24 * time.Hour, AckWait: wait, Accounts: []string{"acme"}}
 }
 
-// message is a stored message, and how its stream's one consumer stands to it.
+// message is a stored message, and how its stream's consumers stand to it.
 type message struct {
 	sequence uint64
 	subject  string
@@ -34,12 +34,23 @@ type message struct {
 	stored   time.Time
 	removed  bool
 
+	at [2]place // by consumer
+}
+
+// The consumers of a stream. That of low priority is made when it is needed.
+const (
+	ordinary = 0
+	low      = 1
+)
+
+// place is how a consumer stands to a message.
+type place struct {
 	visible time.Time // when it may be delivered, again
 	count   int
 	acked   bool
 }
 
-// stream is a model of a JetStream stream with one durable consumer.
+// stream is a model of a JetStream stream with its durable consumers.
 type stream struct {
 	config  jetstream.StreamConfig
 	ackWait time.Duration
@@ -47,6 +58,7 @@ type stream struct {
 	mu       sync.Mutex
 	messages []*message // by sequence, which begins at 1
 	full     bool       // takes nothing
+	lane     bool       // there is a consumer of low priority
 	ids      map[string]*message
 	changed  chan struct{} // closed at every change
 }
@@ -140,7 +152,7 @@ func (s *stream) publish(subject string, header nats.Header, body []byte) (seque
 	if s.full {
 		return 0, false, errStreamFull
 	}
-	m := &message{sequence: uint64(len(s.messages) + 1), subject: subject, header: header, body: body, stored: now, visible: now}
+	m := &message{sequence: uint64(len(s.messages) + 1), subject: subject, header: header, body: body, stored: now, at: [2]place{{visible: now}, {visible: now}}}
 	s.messages = append(s.messages, m)
 	if id != "" {
 		s.ids[id] = m
@@ -203,45 +215,47 @@ func (s *stream) setFull(full bool) {
 	s.full = full
 }
 
-// take delivers up to n messages that are due, and says when the next will be.
-func (s *stream) take(n int) (due []*message, next time.Time, changed <-chan struct{}) {
+// take delivers up to n messages of a consumer that are due, and says when the next
+// will be.
+func (s *stream) take(who, n int) (due []*message, next time.Time, changed <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	for _, m := range s.messages {
+		at := &m.at[who]
 		switch {
-		case m.acked || m.removed:
-		case m.visible.After(now):
-			if next.IsZero() || m.visible.Before(next) {
-				next = m.visible
+		case at.acked || m.removed:
+		case at.visible.After(now):
+			if next.IsZero() || at.visible.Before(next) {
+				next = at.visible
 			}
 		case len(due) < n:
-			m.count++
-			m.visible = now.Add(s.ackWait)
+			at.count++
+			at.visible = now.Add(s.ackWait)
 			due = append(due, m)
 		}
 	}
 	return due, next, s.changed
 }
 
-// settle changes how the consumer stands to a message. The message is not fenced
+// settle changes how a consumer stands to a message. The message is not fenced
 // by who was given it last: a late ack settles another's delivery.
-func (s *stream) settle(m *message, change func(*message)) {
+func (s *stream) settle(who int, m *message, change func(*place)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	change(m)
-	if m.acked && s.config.Retention == jetstream.WorkQueuePolicy {
+	change(&m.at[who])
+	if m.at[who].acked && s.config.Retention == jetstream.WorkQueuePolicy {
 		m.removed = true
 	}
 	s.change()
 }
 
-// open is how many messages the consumer has not acknowledged.
+// open is how many messages some consumer has not acknowledged.
 func (s *stream) open() (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range s.messages {
-		if !m.acked && !m.removed {
+		if !m.removed && (!m.at[ordinary].acked || s.lane && !m.at[low].acked) {
 			n++
 		}
 	}
@@ -253,7 +267,28 @@ func (s *stream) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range s.messages {
-		m.acked, m.count, m.visible = false, 0, time.Now()
+		m.at[ordinary] = place{visible: time.Now()}
+	}
+	s.change()
+}
+
+// hasLane reports whether there is a consumer of low priority.
+func (s *stream) hasLane() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lane
+}
+
+// makeLane makes the consumer of low priority, which begins with the first message.
+func (s *stream) makeLane() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lane {
+		return
+	}
+	s.lane = true
+	for _, m := range s.messages {
+		m.at[low] = place{visible: time.Now()}
 	}
 	s.change()
 }

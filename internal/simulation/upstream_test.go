@@ -19,6 +19,7 @@ type submission struct {
 	after           time.Duration // since the one before
 	expires         time.Duration // from then on; 0: never
 	lookup          bool
+	low             bool
 	raw             bool // without the publisher, and so without a message id
 }
 
@@ -47,6 +48,7 @@ func plan(f *fate) []submission {
 		if f.weather.expiry && d.percent(60) {
 			s.expires = d.upTo(2 * time.Minute)
 		}
+		s.low = f.weather.low && d.percent(50)
 		s.lookup = f.weather.lookups && d.percent(60)
 		all[i] = s
 	}
@@ -105,8 +107,14 @@ func (w *world) submitOne(ctx context.Context, p *publisher.Publisher, s submiss
 	if s.expires > 0 {
 		r.ExpiresAt = time.Now().Add(s.expires)
 	}
+	if s.low {
+		r.Priority = publisher.PriorityLow
+	}
 	if s.raw {
 		h := nats.Header{}
+		if s.low {
+			h[publisher.HeaderPriority] = []string{"low"}
+		}
 		if s.expires > 0 {
 			h[publisher.HeaderExpiresAt] = []string{r.ExpiresAt.UTC().Format(time.RFC3339Nano)}
 		}

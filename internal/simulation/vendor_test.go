@@ -41,11 +41,13 @@ type vendorModel struct {
 	transactions map[string]*transaction
 	forbidden    map[string]bool // by reference: a 403 was given
 	refused      map[string]bool // by reference: a look-up was refused
-	tokens       int             // serial of the newest
+	broke        map[string]bool // by reference: insufficient balance was met, and nothing stored
+	moods        moods
+	tokens       int // serial of the newest
 }
 
 func newVendor(f *fate) *vendorModel {
-	return &vendorModel{fate: f, transactions: map[string]*transaction{}, forbidden: map[string]bool{}, refused: map[string]bool{}}
+	return &vendorModel{fate: f, transactions: map[string]*transaction{}, forbidden: map[string]bool{}, refused: map[string]bool{}, broke: map[string]bool{}}
 }
 
 // act is a purchase call that reached the vendor.
@@ -54,12 +56,24 @@ func (v *vendorModel) act(reference, value string) transaction {
 	defer v.mu.Unlock()
 	tx := v.transactions[reference]
 	if tx == nil {
+		broke := v.isBroke()
+		// A vendor that keeps no such refusal answers two calls differently: that is
+		// tried where nothing makes two workers call at once.
+		if broke && v.fate.weather.sound() && newDice(v.fate.seed, "keeps", reference).percent(50) {
+			v.broke[reference] = true
+			return transaction{id: "T-" + reference, state: failed, code: noBalance}
+		}
 		tx = v.create(reference, value)
+		if broke {
+			tx.state, tx.code = failed, noBalance
+		}
 	}
 	tx.settle()
 	tx.calls++
 	return *tx
 }
+
+const noBalance = "1103"
 
 // create makes a transaction whose course follows from the seed alone.
 func (v *vendorModel) create(reference, value string) *transaction {
@@ -73,6 +87,9 @@ func (v *vendorModel) create(reference, value string) *transaction {
 		visible: now.Add(d.upTo(30 * time.Second)),
 		code:    []string{"1203", "1103", "999", "1206"}[d.intn(4)],
 		shown:   d.percent(50),
+	}
+	if completes(reference) {
+		tx.state = completed
 	}
 	if d.percent(80) {
 		// What a second encoding would not leave as it is.

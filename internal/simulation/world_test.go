@@ -9,7 +9,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"github.com/vendstream/vendstream/consumer"
-	"github.com/vendstream/vendstream/internal/gate"
+	"github.com/vendstream/vendstream/internal/pause"
 	"github.com/vendstream/vendstream/internal/purchase"
 	"github.com/vendstream/vendstream/internal/vendor"
 	"github.com/vendstream/vendstream/poller"
@@ -28,6 +28,7 @@ type world struct {
 	streams *streams
 	redis   *redisModel
 	vendor  *vendorModel
+	pauses  *bucket
 
 	running sync.WaitGroup
 	mu      sync.Mutex
@@ -52,6 +53,7 @@ func newWorld(seed uint64) *world {
 		streams: newStreams(topology(ackWait)),
 		redis:   newRedis(),
 		vendor:  newVendor(f),
+		pauses:  newBucket(),
 		serial:  map[string]int{},
 		alive:   map[string]*process{},
 		asked:   map[string]map[string]bool{},
@@ -70,8 +72,6 @@ func newBackOff() backoff.BackOff {
 	return backoff.NewExponentialBackOff(backoff.WithInitialInterval(time.Second), backoff.WithMaxInterval(time.Minute),
 		backoff.WithMaxElapsedTime(0), backoff.WithRandomizationFactor(0))
 }
-
-func newGate() *gate.Gate { return gate.New(gate.Config{BackOff: newBackOff, Probe: 8 * time.Second}) }
 
 // process makes a process of a role, which takes the last one's place.
 func (w *world) process(role string, die context.CancelFunc) *process {
@@ -111,12 +111,24 @@ func (w *world) start(ctx context.Context, role string) {
 			panic(err)
 		}
 		defer client.Close()
+		board := pause.NewBoard(&pauses{p, w.pauses}, func(error) {})
+		if err := board.Load(ctx, []string{account.Name}); err != nil {
+			return
+		}
+		var watching sync.WaitGroup
+		watching.Go(func() { _ = board.Run(ctx) })
+		defer func() { die(); watching.Wait() }()
+		shared := board.Switch(account.Name)
+		var hold func(pause.Cause)
+		if w.fate.weather.hold {
+			hold = shared.Trip
+		}
 		records := &claims{p, w.redis}
 		if role[0] == 'c' {
 			_ = consumer.New(consumer.Config{
 				Account: account, Owner: p.name, Slots: 4, Lease: lease, Attempts: attempts, BackOff: newBackOff,
 				KeepAlive: ackWait / 3, Grace: vendorTimeout + 3*time.Second, Since: time.Now().Add(-time.Hour),
-				Source: &source{p, w.streams.requests, 10 * time.Minute, w.ackedRequest}, Vendor: client, Gate: newGate(),
+				Source: w.prioritized(p), Vendor: client, Gate: newGate(shared, false), Hold: hold,
 				Claims: records, Leases: records, Records: records, Ledger: store, Writer: store, Dead: store,
 			}).Run(ctx)
 			return
@@ -124,7 +136,7 @@ func (w *world) start(ctx context.Context, role string) {
 		_ = poller.New(poller.Config{
 			Account: "acme", Owner: p.name, Slots: 4, Attempts: attempts, BackOff: newBackOff, EscalateAfter: 5 * time.Minute,
 			Schedule: schedule, PostLease: 2 * vendorTimeout, KeepAlive: ackWait / 3, Grace: vendorTimeout + 3*time.Second,
-			Source: &source{p, w.streams.pending, 10 * time.Minute, w.ackedHandoff}, Vendor: client, Gate: newGate(),
+			Source: &source{process: p, stream: w.streams.pending, wait: 10 * time.Minute, acked: w.ackedHandoff}, Vendor: client, Gate: newGate(shared, true), Hold: hold,
 			Records: records, Ledger: store, Writer: store, Dead: store,
 		}).Run(ctx)
 	})

@@ -2,7 +2,7 @@ package vendor
 
 import (
 	"fmt"
-	"math/rand/v2"
+	"math/rand"
 	"time"
 
 	"github.com/vendstream/vendstream/internal/purchase"
@@ -74,7 +74,8 @@ func grown(base time.Duration, failures int) time.Duration {
 	return min(base, longestHold)
 }
 
-// jitter is a random part of up to a quarter of d.
+// jitter is a random part of up to a quarter of d. It comes from math/rand and not
+// its second version, as that of package backoff does: tests can seed it.
 func jitter(d time.Duration) time.Duration {
 	return time.Duration(rand.Float64() * holdJitter * float64(d))
 }

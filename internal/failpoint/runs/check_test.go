@@ -55,12 +55,14 @@ func (h *history) check(ctx context.Context) error {
 		}
 	}
 	errs = append(errs, h.checkResults(ctx, asked)...)
-	for _, e := range h.vendor.Ledger(account) {
-		if e.Vends > 1 {
-			errs = append(errs, fmt.Errorf("%s was vended %d times", e.Reference, e.Vends))
-		}
-		if !asked[e.Reference] {
-			errs = append(errs, fmt.Errorf("%s was bought, and nobody asked for it", e.Reference))
+	for _, name := range accounts {
+		for _, e := range h.vendor.Ledger(name) {
+			if e.Vends > 1 {
+				errs = append(errs, fmt.Errorf("%s was vended %d times", e.Reference, e.Vends))
+			}
+			if !asked[e.Reference] {
+				errs = append(errs, fmt.Errorf("%s was bought, and nobody asked for it", e.Reference))
+			}
 		}
 	}
 	return errors.Join(errs...)
@@ -113,7 +115,7 @@ func (h *history) checkResults(ctx context.Context, asked map[string]bool) (errs
 
 // agrees holds a result against the vendor's ledger.
 func (h *history) agrees(r *purchase.Result) (errs []error) {
-	e, known := h.vendor.Entry(account, r.MerchantReference)
+	e, known := h.vendor.Entry(r.Account, r.MerchantReference)
 	wrong := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s: %s", r.MerchantReference, fmt.Sprintf(format, args...)))
 	}
@@ -129,7 +131,7 @@ func (h *history) agrees(r *purchase.Result) (errs []error) {
 	// be missing.
 	givenUp := len(r.Receipt) == 0 && r.Source == purchase.SourcePoll && r.Attempts > attempts
 	if r.Status == purchase.StatusCompleted && !givenUp {
-		if want := h.vendor.Receipt(account, r.MerchantReference); !bytes.Equal(r.Receipt, want) {
+		if want := h.vendor.Receipt(r.Account, r.MerchantReference); !bytes.Equal(r.Receipt, want) {
 			wrong("a receipt of %d bytes, the vendor's has %d", len(r.Receipt), len(want))
 		}
 	}
@@ -161,15 +163,22 @@ func (h *history) called(ctx context.Context, body []byte) {
 		h.complain("a purchase call that cannot be read: %w", err)
 		return
 	}
-	open, _, err := h.store.Handoff(ctx, account, p.Reference)
+	name := h.accountOf(p.Reference)
+	h.mu.Lock()
+	paused := name == operated && !h.resumed
+	h.mu.Unlock()
+	if paused {
+		h.complain("%s was posted while an operator had paused its account", p.Reference)
+	}
+	open, _, err := h.store.Handoff(ctx, name, p.Reference)
 	if err != nil && ctx.Err() == nil {
 		h.complain("%w", err)
 	}
-	result, err := h.store.Result(ctx, account, p.Reference)
+	result, err := h.store.Result(ctx, name, p.Reference)
 	if err != nil && ctx.Err() == nil {
 		h.complain("%w", err)
 	}
-	e, _ := h.vendor.Entry(account, p.Reference)
+	e, _ := h.vendor.Entry(name, p.Reference)
 	switch {
 	case result != nil:
 		h.tooLate("%s was posted when its result was stored", p.Reference)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"os/exec"
+	"strings"
 	"sync"
 	"time"
 
@@ -56,6 +57,7 @@ type history struct {
 	seen     map[string]bool
 	zombie   bool // a process is paused in this history
 	late     int  // see tooLate
+	resumed  bool // the operator has let go of his account
 }
 
 func (r *rig) newHistory(ctx context.Context) (*history, error) {
@@ -67,7 +69,10 @@ func (r *rig) newHistory(ctx context.Context) (*history, error) {
 	}
 	h.claims = dedupe.New(r.keys, dedupe.Config{Prefix: h.prefix, Lease: lease, TTL: time.Hour})
 	h.vendor, err = simulator.New(simulator.Config{
-		Accounts:     []simulator.Account{{Username: account, Password: "acme-secret", MerchantID: "1001"}},
+		Accounts: []simulator.Account{
+			{Username: account, Password: "acme-secret", MerchantID: "1001"},
+			{Username: broke, Password: "acme-secret"}, {Username: locked, Password: "acme-secret"}, {Username: operated, Password: "acme-secret"},
+		},
 		OpenFor:      simulator.Duration(300 * time.Millisecond),
 		Transactions: simulator.Transactions{BearReference: true, FilterByReference: true, Receipts: true},
 	})
@@ -87,12 +92,21 @@ poller:   {schedule: [{until: 10s, every: 100ms}, {every: 500ms}], escalate_afte
 vendor:   {timeout: 1s}
 accounts:
   - {name: %s, base_url: %q, username: %s, password: acme-secret, channel_id: "7", merchant_id: "1001", purchase_limit: {requests: 2000, per: 1m}}
-`, r.natsURL, r.redis, h.prefix, lease, attempts, account, h.web.URL+"/api/v1", account))
+%s`, r.natsURL, r.redis, h.prefix, lease, attempts, account, h.web.URL+"/api/v1", account, h.resting()))
 	if err != nil {
 		return nil, err
 	}
-	_, err = broker.Ensure(ctx, r.js, broker.Topology{Subjects: h.subjects, Replicas: 1, Results: time.Hour, AckWait: lease, Accounts: []string{account}})
+	_, err = broker.Ensure(ctx, r.js, broker.Topology{Subjects: h.subjects, Replicas: 1, Results: time.Hour, AckWait: lease, Accounts: accounts})
 	return h, err
+}
+
+// resting are the accounts that are paused on the way, as the configuration has them.
+func (h *history) resting() (text string) {
+	for _, name := range accounts[1:] {
+		text += fmt.Sprintf("  - {name: %s, base_url: %q, username: %s, password: acme-secret, channel_id: \"7\", purchase_limit: {requests: 0, per: 1m}, on_insufficient_balance: hold}\n",
+			name, h.web.URL+"/api/v1", name)
+	}
+	return text
 }
 
 func (h *history) close() {
@@ -102,7 +116,7 @@ func (h *history) close() {
 	s := h.subjects
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	_ = h.rig.remove(ctx, s.RequestsStream(), s.PendingStream(), s.ResultsStream(), s.DeadStream()) // the rig ends with the test
+	_ = h.rig.remove(ctx, s.RequestsStream(), s.PendingStream(), s.ResultsStream(), s.DeadStream(), "KV_"+s.AccountsBucket()) // the rig ends with the test
 }
 
 // serve starts a vendstream with both roles.
@@ -191,7 +205,17 @@ func (h *history) live(ctx context.Context, point string, action failpoint.Actio
 			h.watchers.Wait()
 			published = true
 		case <-exited:
-			if exited = nil; action != failpoint.Die {
+			if exited = nil; atStart(point) && (action == failpoint.Error || action == failpoint.Lose) && a.hasStruck() {
+				// It cannot tell whether an account is paused, and does not start:
+				// whoever supervises it tries again.
+				b, err := h.serve("", "")
+				all = append(all, b)
+				if err != nil {
+					return out, err
+				}
+				continue
+			}
+			if action != failpoint.Die {
 				return out, errors.New("the process ended by itself")
 			}
 			if !a.hasStruck() {
@@ -221,6 +245,9 @@ func (h *history) live(ctx context.Context, point string, action failpoint.Actio
 	}
 	return h.conclude(ctx, a, point)
 }
+
+// atStart reports whether an error at the point keeps a process from starting.
+func atStart(point string) bool { return strings.HasPrefix(point, "pauses.store.load:") }
 
 // conclude measures and checks. a is the process that had the fault.
 func (h *history) conclude(ctx context.Context, a *process, point string) (out outcome, err error) {
@@ -260,14 +287,9 @@ func (h *history) quiet(ctx context.Context, published bool) bool {
 	if !published {
 		return false
 	}
-	for _, stream := range []string{h.subjects.RequestsStream(), h.subjects.PendingStream()} {
-		c, err := h.rig.js.Consumer(ctx, stream, account)
-		if err != nil {
-			return false
-		}
-		if i := c.CachedInfo(); i.NumPending+uint64(i.NumAckPending) > 0 {
-			return false
-		}
+	open, err := h.open(ctx)
+	if err != nil || open != "" {
+		return false
 	}
 	for _, r := range h.asked() {
 		if r.account == ghost {
@@ -279,6 +301,28 @@ func (h *history) quiet(ctx context.Context, published bool) bool {
 	return true
 }
 
+// open says what every consumer still has to do, or "".
+func (h *history) open(ctx context.Context) (text string, err error) {
+	one := func(stream, name string, may bool) {
+		c, opened := h.rig.js.Consumer(ctx, stream, name)
+		if opened != nil {
+			if !may || !errors.Is(opened, jetstream.ErrConsumerNotFound) {
+				err = errors.Join(err, fmt.Errorf("%s/%s: %w", stream, name, opened))
+			}
+			return
+		}
+		if i := c.CachedInfo(); i.NumPending+uint64(i.NumAckPending) > 0 {
+			text += fmt.Sprintf("%s/%s: %d pending, %d unacknowledged; ", stream, name, i.NumPending, i.NumAckPending)
+		}
+	}
+	for _, name := range accounts {
+		one(h.subjects.RequestsStream(), name, false)
+		one(h.subjects.PendingStream(), name, false)
+	}
+	one(h.subjects.RequestsStream(), broker.LowName(account), true)
+	return text, err
+}
+
 func (h *history) asked() []request {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -286,7 +330,8 @@ func (h *history) asked() []request {
 }
 
 // lastEnd is when the last result or dead letter was stored, but for the purchase
-// that the vendor itself keeps open for longer than a takeover takes.
+// that the vendor itself keeps open for longer than a takeover takes, and those
+// that wait for the end of a pause.
 func (h *history) lastEnd(ctx context.Context) (time.Time, error) {
 	var last time.Time
 	for _, name := range []string{h.subjects.ResultsStream(), h.subjects.DeadStream()} {
@@ -295,7 +340,7 @@ func (h *history) lastEnd(ctx context.Context) (time.Time, error) {
 			return last, err
 		}
 		for _, m := range ends {
-			if m.Subject != h.subjects.Result(account, h.ref(longOpen)) && m.Time.After(last) {
+			if h.subjects.AccountOf(m.Subject) == account && m.Subject != h.subjects.Result(account, h.ref(longOpen)) && m.Time.After(last) {
 				last = m.Time
 			}
 		}
@@ -307,16 +352,9 @@ func (h *history) lastEnd(ctx context.Context) (time.Time, error) {
 func (h *history) unfinished() string {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	text := ""
-	for _, name := range []string{h.subjects.RequestsStream(), h.subjects.PendingStream()} {
-		var c jetstream.Consumer
-		c, err := h.rig.js.Consumer(ctx, name, account)
-		if err != nil {
-			text += err.Error() + "; "
-			continue
-		}
-		i := c.CachedInfo()
-		text += fmt.Sprintf("%s: %d pending, %d unacknowledged; ", name, i.NumPending, i.NumAckPending)
+	text, err := h.open(ctx)
+	if err != nil {
+		text += err.Error() + "; "
 	}
 	if err := h.check(ctx); err != nil {
 		text += err.Error()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +23,7 @@ const (
 	envPoints   = "FAILPOINT_POINTS"   // the beginning of the points' names
 	envTime     = "FAILPOINT_TIME"     // no run is begun after this time
 	envTable    = "FAILPOINT_TABLE"    // the file for the table
-	envTogether = "FAILPOINT_TOGETHER" // runs at a time
+	envTogether = "FAILPOINT_TOGETHER" // runs at a time; default eight for each processor
 	envSeed     = "FAILPOINT_SEED"
 )
 
@@ -31,6 +32,11 @@ const (
 	shortTime = 20 * time.Second
 	// shortLeast is how many runs it does at least, however slow the machine is.
 	shortLeast = 8
+	// shortTogether is how many runs it does at a time, beside the other tests.
+	shortTogether = 3
+	// togetherEach is how many runs the long tier does at a time for each processor:
+	// a run mostly waits for leases to end.
+	togetherEach = 8
 )
 
 // job is one run to be done.
@@ -53,7 +59,7 @@ type plan struct {
 
 func planned(t *testing.T) plan {
 	t.Helper()
-	p := plan{runs: 1, actions: []failpoint.Action{failpoint.Die}, time: shortTime, least: shortLeast, together: 3, seed: 1}
+	p := plan{runs: 1, actions: []failpoint.Action{failpoint.Die}, time: shortTime, least: shortLeast, together: shortTogether, seed: 1}
 	number := func(name string, into *int) {
 		if text := os.Getenv(name); text != "" {
 			n, err := strconv.Atoi(text)
@@ -65,6 +71,7 @@ func planned(t *testing.T) plan {
 	}
 	if os.Getenv(envRuns) != "" {
 		p.actions, p.time = actions, 1000*time.Hour
+		p.together = togetherEach * runtime.NumCPU()
 		number(envRuns, &p.runs)
 	}
 	if text := os.Getenv(envActions); text != "" {

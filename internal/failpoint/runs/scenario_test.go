@@ -84,6 +84,9 @@ func (h *history) before(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := h.beforePauses(ctx); err != nil {
+		return err
+	}
 	return h.first(ctx)
 }
 
@@ -114,6 +117,12 @@ func (h *history) ask(ctx context.Context) error {
 			return err
 		}
 		time.Sleep(30 * time.Millisecond)
+	}
+	if err := h.lowPriority(ctx); err != nil {
+		return err
+	}
+	if err := h.resume(ctx); err != nil {
+		return err
 	}
 	// The last: for as long as the account is limited, nothing is asked that can be
 	// done without.

@@ -74,7 +74,7 @@ func (t *table) write(w io.Writer) {
 	const head = "| %s | action | runs | violations | recovery p50 | p99 | max |\n|---|---|---|---|---|---|---|\n"
 	late := 0
 	_, _ = fmt.Fprintf(w, head, "effects of")
-	for _, role := range []string{"consumer", "poller", "strays", "vendor", "publisher", ""} {
+	for _, role := range []string{"consumer", "poller", "strays", "vendor", "pauses", "publisher", ""} {
 		for _, action := range actions {
 			sum, points := &cell{}, 0
 			for point, of := range t.cells {

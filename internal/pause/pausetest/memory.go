@@ -4,6 +4,7 @@ package pausetest
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/vendstream/vendstream/internal/pause"
@@ -15,13 +16,13 @@ type Memory struct {
 	away     error
 	entries  map[string]pause.Entry
 	last     uint64
-	watchers map[chan string]struct{}
+	watchers []chan string // in the order in which they came
 	saves    int
 }
 
 // NewMemory makes an empty store.
 func NewMemory() *Memory {
-	return &Memory{entries: map[string]pause.Entry{}, watchers: map[chan string]struct{}{}}
+	return &Memory{entries: map[string]pause.Entry{}}
 }
 
 // Away makes every call fail with err, until it is called with nil.
@@ -59,7 +60,7 @@ func (m *Memory) Save(_ context.Context, account string, r pause.Record, revisio
 	m.saves++
 	e := pause.Entry{Record: r, Revision: m.last}
 	m.entries[account] = e
-	for w := range m.watchers {
+	for _, w := range m.watchers {
 		w <- account
 	}
 	return e, nil
@@ -76,12 +77,12 @@ func (m *Memory) Watch(ctx context.Context, each func(string, pause.Entry), seen
 	for account, e := range m.entries {
 		each(account, e)
 	}
-	m.watchers[changed] = struct{}{}
+	m.watchers = append(m.watchers, changed)
 	m.mu.Unlock()
 	defer func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		delete(m.watchers, changed)
+		m.watchers = slices.DeleteFunc(m.watchers, func(w chan string) bool { return w == changed })
 	}()
 	seen()
 	for {
