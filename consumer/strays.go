@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -30,12 +31,15 @@ type Requests interface {
 // configuration, and for which no process has ever made a consumer. All
 // processes may do it at once, since a message has one dead letter.
 type Strays struct {
-	Known    []string // the configured accounts
-	Requests Requests
-	Ledger   Looker
-	Dead     Undertaker
-	Observer Observer
-	Report   func(error)
+	Known []string // the configured accounts
+	// DigestKey is dedupe.digest_key: what an account that was removed has ended
+	// bears digests made with it.
+	DigestKey []byte
+	Requests  Requests
+	Ledger    Looker
+	Dead      Undertaker
+	Observer  Observer
+	Report    func(error)
 
 	next map[string]uint64 // by account; only Run's goroutine
 }
@@ -104,7 +108,7 @@ func (s *Strays) buryOne(ctx context.Context, account string, d *worker.Delivery
 	}
 	if err == nil {
 		// Left over from an account that was served once and removed.
-		ended, err := s.ended(ctx, account, request.Reference)
+		ended, err := s.ended(ctx, request, d)
 		if err != nil || ended {
 			return err
 		}
@@ -123,10 +127,75 @@ func (s *Strays) buryOne(ctx context.Context, account string, d *worker.Delivery
 	return err
 }
 
-func (s *Strays) ended(ctx context.Context, account, reference string) (bool, error) {
-	known, err := s.Ledger.Look(ctx, account, []string{reference})
+// ended reports whether the request's own end is stored, or is being found out by a
+// poller. The reference may be another payload's: of such a request nobody will ever
+// store an end, and it is buried as every other of its account.
+//
+// Which payload an end is of its digest tells, though it depends on what is not
+// known of an account that is not configured: on its channel, which the end names,
+// and on the digest key, which is one for all accounts. What is left: the channel of
+// an end may have stood in its request instead, so that a request without one is
+// taken for a repeat of it where the account may have had another.
+func (s *Strays) ended(ctx context.Context, r *purchase.Request, d *worker.Delivery) (bool, error) {
+	account := purchase.Account{Name: r.Account, DigestKey: s.DigestKey}
+	all, err := s.Ledger.Look(ctx, r.Account, []string{r.Reference})
 	if err != nil {
 		return false, err
 	}
-	return known[0].Handoff != nil || known[0].Result != nil, nil
+	handoff, result := all[0].Handoff, all[0].Result
+	if handoff != nil {
+		same, known := handoff.RequestDigest.Of(d.Body, account, handoff.ChannelID)
+		if !known {
+			same = sameRequest(r, handoff, d)
+		}
+		if same {
+			return true, nil
+		}
+	}
+	// Also where the hand-off is another's: this one's result may have come first.
+	if result == nil {
+		return false, nil
+	}
+	same, known := result.RequestDigest.Of(d.Body, account, result.Channel())
+	return same || !known && maybeOf(r, result), nil
+}
+
+// sameRequest holds a request against a hand-off whose digest was made with a key
+// that is not configured here: the hand-off has the body that it is for.
+func sameRequest(r *purchase.Request, h *purchase.Handoff, d *worker.Delivery) bool {
+	theirs, err := purchase.Parse(h.Request, purchase.Account{Name: r.Account, ChannelID: h.ChannelID})
+	if err != nil {
+		return false
+	}
+	same, _ := theirs.Digest.Of(d.Body, purchase.Account{Name: r.Account}, h.ChannelID)
+	return same
+}
+
+// maybeOf holds a request against a result whose digest was made with a key that is
+// not configured here. What the result says of its request tells most payloads
+// apart. Where it tells nothing the request is taken for a repeat, and left as it
+// is: a dead letter of a purchase that was made would be untrue for ever, and with
+// the key configured the truth is found at the next start.
+func maybeOf(r *purchase.Request, result *purchase.Result) bool {
+	ours := r.Refuse(&purchase.Refusal{}, purchase.Ending{}) // what a result says of the request
+	theirs := *result
+	if len(ours.ChannelID) == 0 {
+		theirs.ChannelID = nil // it may be the account's
+	}
+	return stated(&ours) == stated(&theirs)
+}
+
+// stated is the digest of what a result says of its request.
+func stated(r *purchase.Result) purchase.Digest {
+	body, err := json.Marshal(map[string]any{
+		"merchantReference": r.MerchantReference, "productCode": r.ProductCode, "amount": r.Amount, "channelId": r.ChannelID,
+	})
+	if err != nil {
+		return ""
+	}
+	request, err := purchase.Parse(body, purchase.Account{})
+	if err != nil {
+		return ""
+	}
+	return request.Digest
 }

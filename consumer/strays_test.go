@@ -17,6 +17,8 @@ type stray struct {
 	*world
 	of     map[string][]*worker.Delivery
 	served map[string]bool
+
+	digestKey []byte
 }
 
 func (s *stray) Accounts(context.Context) (all []string, err error) {
@@ -57,7 +59,7 @@ func (s *stray) add(account, body string) {
 func (s *stray) look(d time.Duration) {
 	ctx, stop := context.WithCancel(s.t.Context())
 	done := make(chan error, 1)
-	strays := &Strays{Known: []string{"acme"}, Requests: s, Ledger: s, Dead: s, Observer: s, Report: s.config.Report}
+	strays := &Strays{Known: []string{"acme"}, DigestKey: s.digestKey, Requests: s, Ledger: s, Dead: s, Observer: s, Report: s.config.Report}
 	go func() { done <- strays.Run(ctx) }()
 	time.Sleep(d)
 	stop()
@@ -139,17 +141,89 @@ func TestStraysServedInTheMeantime(t *testing.T) {
 	})
 }
 
-// What an account that was removed has ended or handed over stays as it is.
+// What an account that was removed has ended or handed over stays as it is, whatever
+// its channel was, and whether its digests were made with a key. Another payload
+// under the reference has no end to wait for: it is buried.
 func TestStraysThatHaveEnded(t *testing.T) {
-	strayBubble(t, func(t *testing.T, s *stray) {
-		s.results["a"] = purchase.Result{Status: purchase.StatusCompleted}
-		s.handoffs["b"] = purchase.Handoff{State: purchase.OpenInFlight}
-		for _, ref := range []string{"a", "b", "c"} {
-			s.add("gone", body(ref, "50"))
+	key := []byte("secret")
+	was := func(reference, amount string, account purchase.Account) *purchase.Request {
+		account.Name = "gone"
+		r, err := purchase.Parse([]byte(body(reference, amount)), account)
+		if err != nil {
+			t.Fatal(err)
 		}
+		return r
+	}
+	for _, c := range []struct {
+		name string
+		then purchase.Account // as it was configured when the end was stored
+		now  []byte           // dedupe.digest_key
+	}{
+		{"plain", purchase.Account{}, nil},
+		{"channel", purchase.Account{ChannelID: "7"}, nil},
+		{"key", purchase.Account{ChannelID: "7", DigestKey: key}, key},
+		{"key that came later", purchase.Account{ChannelID: "7"}, key},
+		{"key that is not known", purchase.Account{ChannelID: "7", DigestKey: key}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			strayBubble(t, func(t *testing.T, s *stray) {
+				s.digestKey = c.now
+				result := func(reference, amount string) {
+					r, err := was(reference, amount, c.then).Settle(completed, purchase.Ending{Source: purchase.SourcePurchase})
+					if err != nil {
+						t.Fatal(err)
+					}
+					s.results[reference] = r
+				}
+				handoff := func(reference, amount string) {
+					s.handoffs[reference] = was(reference, amount, c.then).HandOver(purchase.Outcome{Kind: purchase.InFlight}, purchase.Submission{})
+				}
+				result("settled", "50")
+				handoff("open", "50")
+				handoff("settled beside another's", "60")
+				result("settled beside another's", "50")
+				result("another's", "60")
+				handoff("another's, open", "60")
+				handoff("another's, both", "60")
+				result("another's, both", "60")
+				references := []string{"settled", "open", "settled beside another's", "another's", "another's, open", "another's, both", "none"}
+				for _, ref := range references {
+					s.add("gone", body(ref, "50.0"))
+				}
+				s.look(time.Second)
+				for i, ref := range references {
+					d, buried := s.dead[uint64(i+1)]
+					if buried != (i >= 3) || buried && d.Reason != purchase.ReasonUnknownAccount {
+						t.Errorf("%s: dead letter %v %q", ref, buried, d.Reason)
+					}
+				}
+			})
+		})
+	}
+}
+
+// Without the key that a result's digest was made with, a payload that differs only
+// where the result says nothing is taken for a repeat: it gets no dead letter that
+// may be untrue.
+func TestStraysOfAnUnknownKey(t *testing.T) {
+	strayBubble(t, func(t *testing.T, s *stray) {
+		r, err := purchase.Parse([]byte(body("ref", "50")), purchase.Account{Name: "gone", DigestKey: []byte("k")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.results["ref"], err = r.Settle(completed, purchase.Ending{Source: purchase.SourcePurchase}); err != nil {
+			t.Fatal(err)
+		}
+		other := strings.Replace(body("ref", "50"), "{", `{"additionalInfo":{"other":true},`, 1)
+		s.add("gone", other)
 		s.look(time.Second)
-		if _, third := s.dead[3]; !third || len(s.dead) != 1 {
+		if len(s.dead) != 0 {
 			t.Errorf("dead letters %v", s.dead)
+		}
+		s.digestKey = []byte("k")
+		s.look(time.Second)
+		if len(s.dead) != 1 {
+			t.Errorf("with the key: dead letters %v", s.dead)
 		}
 	})
 }

@@ -72,7 +72,7 @@ func TestPublishDeadWithHostileHeaders(t *testing.T) {
 		"Nats-Expected-Last-Msg-Id": {"x"}, "Nats-TTL": {"1s"}, "Nats-Schedule": {"@every 1s"}, "Nats-Incr": {"+1"},
 		"Nats-Msg-Id": {"dead/acme/1"}, "Nats-Batch-Id": {"b"}, "Nats-": {"short"},
 		"vendstream-reason": {"conflict"}, "VENDSTREAM-DETAIL": {"invented"}, "vendstream-stream-sequence": {"1"},
-		"Vendstream-Truncated": {"5"}, "Vendstream-Lookup": {"true"},
+		"Vendstream-Truncated": {"5"}, "Vendstream-Headers-Left-Out": {"5"}, "Vendstream-Lookup": {"true"},
 		"evil\r\nNats-Rollup": {"all"}, "line": {"a\r\nNats-Rollup: all"},
 	}
 	before := maps.Clone(d.Header)
@@ -88,7 +88,8 @@ func TestPublishDeadWithHostileHeaders(t *testing.T) {
 	h := r.message(t, graves, "purchases.dead.acme.2").Header
 	for name, want := range map[string]string{
 		"vendstream-reason": "malformed", "vendstream-detail": "not JSON", "vendstream-stream-sequence": "2", "vendstream-truncated": "",
-		"nats-msg-id": "dead/acme/2", "nats-rollup": "", "nats-ttl": "", "nats-schedule": "", "nats-expected-last-sequence": "",
+		"vendstream-headers-left-out": "",
+		"nats-msg-id":                 "dead/acme/2", "nats-rollup": "", "nats-ttl": "", "nats-schedule": "", "nats-expected-last-sequence": "",
 		"vendstream-original-nats-ttl": "1s", "vendstream-original-nats-msg-id": "dead/acme/1", "vendstream-lookup": "true",
 	} {
 		if got := publisher.Header(h, name); got != want {
@@ -111,15 +112,16 @@ func TestPublishDeadThatIsTooLarge(t *testing.T) {
 		header    map[string][]string
 		body      string
 		truncated bool
+		leftOut   string // headers
 	}{
-		{"the largest body", nil, large, true},
-		{"a body that fits", nil, large[:limit-4096], false},
-		{"the largest header", map[string][]string{"x": {large}}, "small", false},
-		{"a header named like ours", map[string][]string{"Vendstream-X": {large}}, "small", false},
-		{"a header that JetStream obeys", map[string][]string{"Nats-TTL": {large}}, "small", false},
-		{"many headers", map[string][]string{"x": strings.Split(strings.Repeat("yy,", limit/9), ",")}, "small", false},
-		{"headers that the new names make too large", map[string][]string{"Nats-X": strings.Split(strings.Repeat("yyyyy,", 3500), ",")}, "small", false},
-		{"a large header and a large body", map[string][]string{"x": {large[:50_000]}}, large[:limit-20_000], true},
+		{"the largest body", nil, large, true, ""},
+		{"a body that fits", nil, large[:limit-4096], false, ""},
+		{"the largest header", map[string][]string{"x": {large}}, "small", false, "1"},
+		{"a header named like ours", map[string][]string{"Vendstream-X": {large}}, "small", false, "1"},
+		{"a header that JetStream obeys", map[string][]string{"Nats-TTL": {large}}, "small", false, "1"},
+		{"many headers", map[string][]string{"x": strings.Split(strings.Repeat("yy,", limit/9), ",")}, "small", false, "1"},
+		{"headers that the new names make too large", map[string][]string{"Nats-X": strings.Split(strings.Repeat("yyyyy,", 3500), ",")}, "small", false, "1"},
+		{"a large header and a large body", map[string][]string{"x": {large[:50_000]}}, large[:limit-20_000], true, ""},
 	} {
 		d := deadLetter(uint64(i + 1))
 		d.Header, d.Body = c.header, []byte(c.body)
@@ -129,6 +131,12 @@ func TestPublishDeadThatIsTooLarge(t *testing.T) {
 			}
 		}
 		m := r.message(t, graves, r.subjects.Dead("acme", d.Sequence))
+		if got := m.Header.Get(publisher.HeaderHeadersLeftOut); got != c.leftOut {
+			t.Errorf("%s: %q headers are left out, want %q", c.name, got, c.leftOut)
+		}
+		if publisher.Incomplete(m.Header) != (c.truncated || c.leftOut != "") {
+			t.Errorf("%s: Incomplete", c.name)
+		}
 		cut := m.Header.Get(publisher.HeaderTruncated)
 		if c.truncated {
 			if cut != strconv.Itoa(len(c.body)) || len(m.Data) == 0 || !bytes.HasPrefix(d.Body, m.Data) || len(m.Data) == len(d.Body) {

@@ -40,6 +40,9 @@ const (
 	// HeaderTruncated is the size in bytes of a body that was too large for a
 	// dead letter and was cut.
 	HeaderTruncated = "Vendstream-Truncated"
+	// HeaderHeadersLeftOut is how many of the original's headers a dead letter had no
+	// room for; then it has none of them.
+	HeaderHeadersLeftOut = "Vendstream-Headers-Left-Out"
 )
 
 // CloudEvents 1.0 attributes of a result, in binary mode.

@@ -10,9 +10,10 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// ErrOriginalGone is returned for a dead letter whose body was cut, and whose
-// original is no longer in the requests stream: nobody has the whole of it.
-var ErrOriginalGone = errors.New("publisher: the dead letter's body was cut, and the original is no longer in the requests stream")
+// ErrOriginalGone is returned for a dead letter whose body was cut or whose headers
+// were left out, and whose original is no longer in the requests stream: nobody has
+// the whole of it, and one of the headers may have been when it expires.
+var ErrOriginalGone = errors.New("publisher: the dead letter lacks a part of its body or its headers, and the original is no longer in the requests stream")
 
 // Redrive publishes the message of a dead letter once more, with its original
 // body and headers: a new message, with an end of its own. The dead letter stays.
@@ -35,7 +36,7 @@ func (s *Store) Redrive(ctx context.Context, d DeadLetter) (sequence uint64, dup
 	}
 	header, body := original.Header, original.Body
 	if body == nil {
-		if Header(d.Header, HeaderTruncated) != "" {
+		if Incomplete(d.Header) {
 			return 0, false, ErrOriginalGone
 		}
 		header, body = d.Header, d.Body

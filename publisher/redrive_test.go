@@ -112,6 +112,26 @@ func TestRedriveOfACutBody(t *testing.T) {
 	}
 }
 
+// A dead letter without the original's headers is no stand-in for it: one of them
+// may have said when the purchase expires.
+func TestRedriveWithoutTheHeaders(t *testing.T) {
+	r := newRig(t)
+	d := publisher.DeadLetter{
+		Account: "acme", Sequence: 7, Reason: purchase.ReasonUnknownAccount, Body: []byte("{}"),
+		Header: map[string][]string{"Vendstream-Expires-At": {"2026-01-01T00:00:00Z"}, "x": {strings.Repeat("x", 64_800)}},
+	}
+	if err := r.store.PublishDead(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	letter, err := r.store.Dead(t.Context(), "acme", 7)
+	if err != nil || publisher.Header(letter.Header, publisher.HeaderHeadersLeftOut) != "2" {
+		t.Fatal(letter, err)
+	}
+	if _, _, err := r.store.Redrive(t.Context(), *letter); !errors.Is(err, publisher.ErrOriginalGone) {
+		t.Error(err)
+	}
+}
+
 func TestRedriveIsRefused(t *testing.T) {
 	r := newRig(t)
 	r.limit(t, "PURCHASES_REQUESTS", 1)

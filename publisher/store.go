@@ -184,8 +184,9 @@ type DeadLetter struct {
 
 // PublishDead stores a dead letter; one that is there already is left as it is.
 // A body that no longer fits into a message with the added headers is cut, and
-// the header Vendstream-Truncated says so; the original stays in the requests
-// stream.
+// the header Vendstream-Truncated says so; where the headers alone are too large
+// the original's are left out, and Vendstream-Headers-Left-Out says how many. The
+// original stays in the requests stream.
 func (s *Store) PublishDead(ctx context.Context, d DeadLetter) error {
 	m := &nats.Msg{Subject: s.subjects.Dead(d.Account, d.Sequence), Header: deadHeader(d), Data: d.Body}
 	s.fit(m)
@@ -260,8 +261,14 @@ func deadHeader(d DeadLetter) nats.Header {
 	return h
 }
 
+// Incomplete reports whether a dead letter with these headers lacks something of
+// the original: a part of its body, or its headers.
+func Incomplete(header map[string][]string) bool {
+	return Header(header, HeaderTruncated) != "" || Header(header, HeaderHeadersLeftOut) != ""
+}
+
 // deadHeaders are what a dead letter says of itself.
-var deadHeaders = []string{HeaderReason, HeaderDetail, HeaderStreamSequence, HeaderTruncated}
+var deadHeaders = []string{HeaderReason, HeaderDetail, HeaderStreamSequence, HeaderTruncated, HeaderHeadersLeftOut}
 
 // obeyed reports whether JetStream acts on a header of that name: an expected
 // sequence, a roll-up, a time to live or a schedule of the original must not
@@ -283,11 +290,13 @@ func (s *Store) fit(m *nats.Msg) {
 	limit := int(s.nc.MaxPayload()) - headerRoom
 	size := headerSize(m.Header)
 	if size > min(headerLimit, limit/2) {
+		before := len(m.Header)
 		for name := range m.Header {
 			if name != HeaderMessageID && !slices.Contains(deadHeaders, name) {
 				delete(m.Header, name)
 			}
 		}
+		m.Header[HeaderHeadersLeftOut] = []string{strconv.Itoa(before - len(m.Header))}
 		size = headerSize(m.Header)
 	}
 	if size+len(m.Data) <= limit {

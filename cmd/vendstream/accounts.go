@@ -216,7 +216,7 @@ func oneLine(texts ...string) error {
 
 // change opens the board for one change to one account, configured or not.
 func (p *program) change(ctx context.Context, account string, unknown bool, do func(context.Context, *pause.Board) error) error {
-	if err := validAccount(account); err != nil {
+	if err := validAccountOf("ACCOUNT", account); err != nil {
 		return err
 	}
 	s, err := p.connect()

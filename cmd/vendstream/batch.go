@@ -46,8 +46,9 @@ nothing else may stand but account and headers:
 Every row needs a merchantReference of its own, or gets PREFIX-NUMBER from
 --reference-prefix, NUMBER counting the rows from 1. The entire file is checked before
 anything is submitted. If a row could only become a dead letter, or two rows of an account
-have one reference, all faults are listed and it ends with 2. --dry-run ends after that,
-and tells the rows and the sum of each account.
+have one reference, all faults are listed and it ends with 2. A row with a fault of a single
+field, such as the amount "abc", is told with its line, submitted all the same, and FAILED.
+--dry-run ends after that, and tells the rows and the sum of each account.
 
 Killed or interrupted at any time, the same command goes on where it was and vends nothing
 twice: the results file and FILE.results.csv.state beside it belong to the file's content,

@@ -20,8 +20,16 @@ func (p *program) say(text string) { fmt.Fprintln(p.Stderr, "vendstream: "+outpu
 // planned warns of rows that will be refused.
 func (p *program) planned(plan *batch.Plan) {
 	for i := range plan.Accounts {
-		if a := &plan.Accounts[i]; a.Refused > 0 {
-			p.say(fmt.Sprintf("%d rows of account %s will be FAILED without a call; the first is line %d: %s", a.Refused, a.Name, a.FirstRefused, a.Why))
+		a := &plan.Accounts[i]
+		if a.Refused == 0 {
+			continue
+		}
+		p.say(fmt.Sprintf("%d rows of account %s will be FAILED without a call:", a.Refused, a.Name))
+		for _, r := range a.Refusals {
+			p.say(fmt.Sprintf("line %d: %s", r.Line, r.Why))
+		}
+		if more := a.Refused - len(a.Refusals); more > 0 {
+			p.say(fmt.Sprintf("and %d more", more))
 		}
 	}
 }

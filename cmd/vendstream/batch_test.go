@@ -111,7 +111,7 @@ func TestBatchDryRun(t *testing.T) {
 	e := acme(nil).withStdin(voucher + "\n" + strings.NewReplacer("5.50", "0.05", `"a"`, `"b"`).Replace(voucher) + "\n{}\n")
 	stdout, stderr, code := runCommand(t, e, "batch", "-", "--dry-run", "--reference-prefix", "p", "-o", "csv")
 	if code != 0 || stdout != "account,rows,sum,refused\nacme,3,5.55,1\n" ||
-		!strings.Contains(stderr, "1 rows of account acme will be FAILED without a call; the first is line 3: 1001 ") {
+		!strings.Contains(stderr, "1 rows of account acme will be FAILED without a call:\nvendstream: line 3: 1001 ") {
 		t.Errorf("code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
 	stdout, stderr, code = runCommand(t, acme(nil), "batch", writeFile(t, "in.csv", batchRows("a")), "--dry-run")

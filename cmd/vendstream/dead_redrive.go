@@ -22,6 +22,15 @@ import (
 // hopeless are the reasons for which the same message can only die again.
 var hopeless = []string{
 	string(purchase.ReasonTooLarge), string(purchase.ReasonMalformed), string(purchase.ReasonInvalidReference),
+	string(purchase.ReasonConflict),
+}
+
+// mending is what a sender does instead.
+func mending(reason string) string {
+	if reason == string(purchase.ReasonConflict) {
+		return "the reference stays the other purchase's, and each redrive adds a dead letter: have the sender submit it under a new reference"
+	}
+	return "have the sender mend it"
 }
 
 // redriven is what became of one dead letter.
@@ -52,9 +61,9 @@ with an end of its own; the dead letter stays. A message that was bought already
 and shares the first one's result, so a redrive too many is harmless.
 
 Dead letters are named by their SEQUENCE in the requests stream, or chosen with --reason and
---account. too_large, malformed and invalid_reference would only die again and need --force;
-so does an account that is still not configured, where accounts are configured here. More
-than one needs --yes, or a yes on the terminal.
+--account. too_large, malformed, invalid_reference and conflict would only die again and need
+--force; so does an account that is still not configured, where accounts are configured here.
+More than one needs --yes, or a yes on the terminal.
 
 Prints columns account, sequence, reason, outcome (redriven, duplicate: the server has this
 redrive from the last minutes, would redrive, failed), request (the new sequence), detail.
@@ -143,7 +152,7 @@ func (f *redriveFlags) chosen(args []string) (sequences []uint64, account string
 	case f.reason != "" && !slices.Contains(reasons, f.reason):
 		return nil, "", usage("--reason: %q must be one of %s", f.reason, strings.Join(reasons, ", "))
 	case slices.Contains(hopeless, f.reason) && !f.force:
-		return nil, "", usage("--reason: %s can only die again: have the sender mend it, or add --force", f.reason)
+		return nil, "", usage("--reason: %s can only die again: %s, or add --force", f.reason, mending(f.reason))
 	}
 	for _, arg := range args {
 		sequence, err := strconv.ParseUint(arg, 10, 64)
@@ -162,7 +171,7 @@ func (f *redriveFlags) chosen(args []string) (sequences []uint64, account string
 func (f *redriveFlags) allowed(letters []redriven) error {
 	for _, l := range letters {
 		if slices.Contains(hopeless, l.Reason) && !f.force {
-			return usage("SEQUENCE: %d is %s and can only die again: have the sender mend it, or add --force; nothing was redriven", l.Sequence, l.Reason)
+			return usage("SEQUENCE: %d is %s and can only die again: %s, or add --force; nothing was redriven", l.Sequence, l.Reason, mending(l.Reason))
 		}
 	}
 	return nil
@@ -256,7 +265,7 @@ func (s *session) redrive(ctx context.Context, l *redriven, f *redriveFlags) {
 	}
 	if f.dry {
 		l.Outcome = "would redrive"
-		if publisher.Header(letter.Header, publisher.HeaderTruncated) == "" {
+		if !publisher.Incomplete(letter.Header) {
 			return
 		}
 		if original, err := s.store.Original(ctx, l.Account, l.Sequence); err != nil {

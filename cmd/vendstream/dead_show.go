@@ -37,7 +37,8 @@ func (p *program) deadShow() *cobra.Command {
 columns account, sequence, reason, detail, time, headers (JSON), encoding, body.
 Body is the original's as a text (encoding utf-8), or in base64 where it is not
 UTF-8 (encoding base64). Where it was too large for a dead letter, the header
-Vendstream-Truncated gives its size, and the rest is in the requests stream.`,
+Vendstream-Truncated gives its size, and the rest is in the requests stream; where
+the headers were too large, Vendstream-Headers-Left-Out gives their number.`,
 		Args: exactly("SEQUENCE"),
 	}
 	name := cmd.Flags().String("account", "", "account as in the subject (default: whichever it is)")

@@ -125,11 +125,14 @@ func anyAccount(name string) (string, error) {
 	return name, validAccount(name)
 }
 
-func validAccount(name string) error {
+func validAccount(name string) error { return validAccountOf("--account", name) }
+
+// validAccountOf is validAccount for a name that what gave.
+func validAccountOf(what, name string) error {
 	if purchase.ValidAccount(name) {
 		return nil
 	}
-	return usage("--account: %q is no account's name: a lower-case letter or digit and up to 31 more of a-z, 0-9, _ and -", name)
+	return usage(what+": %q is no account's name: a lower-case letter or digit and up to 31 more of a-z, 0-9, _ and -", name)
 }
 
 // outputFlag adds --output.

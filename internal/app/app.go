@@ -250,12 +250,13 @@ func newApp(ctx context.Context, cfg *config.Config, opt Options, c *Connections
 	}
 	if opt.Roles.Consumer {
 		a.strays = seamStrays(&consumer.Strays{
-			Known:    a.topology.Accounts,
-			Requests: broker.NewRequests(c.JetStream, a.topology.Subjects),
-			Ledger:   a.store,
-			Dead:     a.store,
-			Observer: observer{a, telemetry.UnknownAccount},
-			Report:   a.report("strays", telemetry.UnknownAccount),
+			Known:     a.topology.Accounts,
+			DigestKey: []byte(cfg.Dedupe.DigestKey.Reveal()),
+			Requests:  broker.NewRequests(c.JetStream, a.topology.Subjects),
+			Ledger:    a.store,
+			Dead:      a.store,
+			Observer:  observer{a, telemetry.UnknownAccount},
+			Report:    a.report("strays", telemetry.UnknownAccount),
 		})
 	}
 	return a, nil

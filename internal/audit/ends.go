@@ -76,7 +76,7 @@ func (r *run) deadLetter(ctx context.Context, d *worker.Delivery) (Finding, erro
 		return Finding{}, err
 	}
 	j := judgement{Config: r.Config, ctx: ctx, r: request}
-	if ours, err := j.same(result.RequestDigest, channelOf(result)); !ours || err != nil {
+	if ours, err := j.same(result.RequestDigest, result.Channel()); !ours || err != nil {
 		return Finding{}, err
 	}
 	// The same payload. A result of a request that was sent later is that one's: an

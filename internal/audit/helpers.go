@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"sync"
 
@@ -23,13 +22,6 @@ func rejection(err error) (*purchase.Rejection, error) {
 		return nil, err
 	}
 	return why, nil
-}
-
-// channelOf is the channel that a result names, or "".
-func channelOf(r *purchase.Result) string {
-	var channel string
-	_ = json.Unmarshal(r.ChannelID, &channel) // a number is no channel of an account's
-	return channel
 }
 
 // parallel runs do for 0 … n-1, width of them at once, and stops at the first error.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -142,7 +141,7 @@ func (j *judgement) settled() (bool, error) {
 	if err != nil || result == nil {
 		return false, err
 	}
-	return j.same(result.RequestDigest, channelOf(result))
+	return j.same(result.RequestDigest, result.Channel())
 }
 
 // same reports whether an end is that of the request, and notes where it is not.
@@ -167,25 +166,15 @@ func (j *judgement) same(digest purchase.Digest, channel string) (bool, error) {
 // where the digest was made with a key and none is configured.
 func (c Config) sameByValue(ctx context.Context, r Request, digest purchase.Digest, channel string) (ours, known bool, err error) {
 	account := c.Account(r.Account)
-	keyed := strings.HasPrefix(string(digest), "hmac-")
-	if keyed && len(account.DigestKey) == 0 {
+	if _, known := digest.Of(nil, account); !known {
 		return false, false, nil
-	}
-	if !keyed {
-		account.DigestKey = nil
 	}
 	d, err := c.request(ctx, r)
 	if err != nil || d == nil {
 		return false, true, err
 	}
-	for _, channel := range []string{account.ChannelID, channel, ""} {
-		account.ChannelID = channel
-		parsed, err := purchase.Parse(d.Body, account)
-		if err == nil && parsed.Digest == digest {
-			return true, true, nil
-		}
-	}
-	return false, true, nil
+	ours, known = digest.Of(d.Body, account, channel)
+	return ours, known, nil
 }
 
 // retried asks again where a server did not answer.

@@ -74,6 +74,10 @@ var byteOrderMark = []byte("\ufeff")
 // checkColumns refuses what would be bought wrongly because of a slip in a name.
 func checkColumns(columns []string, o Options) error {
 	seen := map[string]bool{}
+	spelled := map[string]string{}
+	for _, known := range knownColumns {
+		spelled[folded(known)] = known
+	}
 	for i, name := range columns {
 		switch {
 		case !utf8.ValidString(name):
@@ -86,10 +90,8 @@ func checkColumns(columns []string, o Options) error {
 			return wrong(1, "additionalInfo is an object: write a column additionalInfo.KEY for each of its keys")
 		}
 		seen[name] = true
-		for _, known := range knownColumns {
-			if name != known && folded(name) == folded(known) {
-				return wrong(1, "column %q must be written %q", name, known)
-			}
+		if known := spelled[folded(name)]; known != "" && name != known {
+			return wrong(1, "column %q must be written %q", name, known)
 		}
 	}
 	for _, needed := range []string{columnProduct, columnAmount} {
@@ -108,9 +110,9 @@ func checkColumns(columns []string, o Options) error {
 }
 
 // folded is a name without case, hyphens, underscores and spaces.
-func folded(name string) string {
-	return strings.ToLower(strings.NewReplacer("-", "", "_", "", " ", "").Replace(name))
-}
+func folded(name string) string { return strings.ToLower(separators.Replace(name)) }
+
+var separators = strings.NewReplacer("-", "", "_", "", " ", "")
 
 func (r *csvReader) Next() (Row, error) {
 	if r.ended != nil {
@@ -173,12 +175,11 @@ func (r *csvReader) row(line int, cells []string) (Row, error) {
 		case name == columnAccount:
 			row.Request.Account = cell
 			continue
-		case name == columnAmount:
-			if !plainDecimal.MatchString(cell) {
-				return row, wrong(line, "amount is not a decimal such as 50.00")
-			}
+		case name == columnAmount && plainDecimal.MatchString(cell):
 			body = append(appendName(body, name), cell...)
 			continue
+		// Any other amount travels as the text that it is: it is a fault of one field,
+		// and gets the result that every such fault gets.
 		case name == columnReference:
 			referred = true
 		}

@@ -61,10 +61,14 @@ type AccountPlan struct {
 	// Refused is how many rows the pipeline will refuse without a call, as far as
 	// their fields say: they will be FAILED, class validation.
 	Refused int
-	// FirstRefused is the line of the first of them, and Why the answer that it
-	// will get.
-	FirstRefused int
-	Why          string
+	// Refusals are the first twenty of them.
+	Refusals []Refusal
+}
+
+// Refusal is a row that will be FAILED without a call.
+type Refusal struct {
+	Line int
+	Why  string // the answer that it will get: code and message
 }
 
 // Len is the number of rows.
@@ -205,8 +209,8 @@ func (c *checker) add(row Row, rows io.Writer) error {
 		account.Sum.Add(amount)
 	}
 	if refusal := request.Validate(); refusal != nil {
-		if account.Refused++; account.Refused == 1 {
-			account.FirstRefused, account.Why = row.Line, refusal.Code+" "+refusal.Message
+		if account.Refused++; account.Refused <= maxShown {
+			account.Refusals = append(account.Refusals, Refusal{row.Line, refusal.Code + " " + refusal.Message})
 		}
 	}
 	c.plan.keys[key] = uint32(len(c.plan.rows))

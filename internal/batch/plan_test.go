@@ -43,11 +43,11 @@ func TestCheck(t *testing.T) {
 		t.Fatalf("%+v", plan)
 	}
 	acme, beta := &plan.Accounts[0], &plan.Accounts[1]
-	if acme.Name != "acme" || acme.Rows != 3 || acme.Sum.String() != "0.30" || acme.Refused != 1 || acme.FirstRefused != 4 || !strings.HasPrefix(acme.Why, "1004 ") {
+	if acme.Name != "acme" || acme.Rows != 3 || acme.Sum.String() != "0.30" || acme.Refused != 1 || acme.Refusals[0].Line != 4 || !strings.HasPrefix(acme.Refusals[0].Why, "1004 ") {
 		t.Errorf("%+v", acme)
 	}
 	// beta configures no channel.
-	if beta.Name != "beta" || beta.Rows != 1 || beta.Sum.String() != "7.00" || beta.Refused != 1 || !strings.HasPrefix(beta.Why, "1001 ") {
+	if beta.Name != "beta" || beta.Rows != 1 || beta.Sum.String() != "7.00" || beta.Refused != 1 || !strings.HasPrefix(beta.Refusals[0].Why, "1001 ") {
 		t.Errorf("%+v", beta)
 	}
 	if same := check(t, text, Options{Format: JSONL}); same.Input != plan.Input || same.Rows != plan.Rows {

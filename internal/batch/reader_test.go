@@ -87,7 +87,7 @@ func TestCSV(t *testing.T) {
 			"reading goes on after a fault", least + ",lookup,expiresAt,priority\nA,5.,a,,,\nA,5,,,,\nA,5,b,yes,,\nA,5,b,,soon,\nA,5,b,,,high\nA,5\nA,\"5\"x,c,,,\n\xff,5,d,,,\nA,5,e,,,\n",
 			Options{},
 			[]string{
-				"line 2: amount is not a decimal such as 50.00", "line 3: merchantReference is missing", "line 4: lookup must be true or false",
+				`2/1  {"productCode":"A","amount":"5.","merchantReference":"a"}`, "line 3: merchantReference is missing", "line 4: lookup must be true or false",
 				"line 5: expiresAt is not an RFC 3339 time such as 2026-01-31T12:00:00Z", "line 6: priority must be low or left out",
 				"line 7: has 2 cells, and the header line has 6", `line 8: is not valid CSV: extraneous or missing " in quoted-field`,
 				"line 9: productCode is not valid UTF-8", `10/9  {"productCode":"A","amount":5,"merchantReference":"e"}`,

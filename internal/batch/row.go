@@ -31,8 +31,16 @@ type RowError struct {
 
 func (e *RowError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Text) }
 
+// maxFault is how many bytes are told of one fault: names of columns, keys and
+// accounts can be as long as a row.
+const maxFault = 400
+
 func wrong(line int, format string, args ...any) *RowError {
-	return &RowError{Line: line, Text: fmt.Sprintf(format, args...)}
+	text := fmt.Sprintf(format, args...)
+	if len(text) > maxFault {
+		text = strings.ToValidUTF8(text[:maxFault], "") + " …"
+	}
+	return &RowError{Line: line, Text: text}
 }
 
 // Reader gives the rows of an input, one at a time. The error is io.EOF at its

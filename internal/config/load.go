@@ -2,6 +2,8 @@ package config
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"os"
 
 	"github.com/knadh/koanf/providers/confmap"
@@ -14,7 +16,7 @@ import (
 type Options struct {
 	Flags    *pflag.FlagSet                    // as RegisterFlags made them; nil: none
 	Environ  []string                          // as os.Environ gives it; nil is empty, not the process's own
-	ReadFile func(name string) ([]byte, error) // nil: os.ReadFile
+	ReadFile func(name string) ([]byte, error) // nil: of the file system, up to 1 MiB
 
 	// WithoutPasswords leaves the passwords of accounts unread, for commands
 	// that do not log in and may run where password_file does not exist.
@@ -37,7 +39,7 @@ type loader struct {
 // is sound: see Config.RequireAccounts.
 func Load(opts Options) (*Config, []Warning, error) {
 	if opts.ReadFile == nil {
-		opts.ReadFile = os.ReadFile
+		opts.ReadFile = readFile
 	}
 	l := &loader{opts: opts, env: environment(opts.Environ), bad: map[string]bool{}}
 	l.file = l.path()
@@ -70,10 +72,30 @@ func Load(opts Options) (*Config, []Warning, error) {
 	l.schedule(cfg, merged.Get(keySchedule))
 	l.accounts(cfg, merged.Get(keyAccounts))
 	l.relations(cfg)
+	if more := len(l.errs) - 2*maxFaults; more > 0 {
+		l.errs = append(l.errs[:2*maxFaults], fmt.Errorf("and %d more faults", more))
+	}
 	if len(l.errs) > 0 {
 		return nil, l.warnings, errors.Join(l.errs...)
 	}
 	return cfg, l.warnings, nil
+}
+
+// maxFile is the largest file in bytes that is read: room for some thousand
+// accounts. What is named by mistake may be a device, or somebody's database.
+const maxFile = 1 << 20
+
+func readFile(name string) ([]byte, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	text, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		return nil, errors.New("it is larger than 1 MiB")
+	}
+	return text, err
 }
 
 // allKeys are the keys that Origins knows.

@@ -67,10 +67,11 @@ var rootSchema = func() *schema {
 }()
 
 // Bounds on the work that aliases and merges can ask for: values read in all,
-// and merges within merges.
+// and merges within merges; and on what is said of a file that is none of ours.
 const (
 	maxNodes  = 100_000
 	maxMerges = 16
+	maxFaults = 100 // of one text
 )
 
 // yamlReader turns YAML into maps, lists and leaves of a schema's shape. It
@@ -127,11 +128,22 @@ func harmless(err error) string {
 }
 
 func (r *yamlReader) fail(n *yaml.Node, key, format string, args ...any) broken {
+	if r.full() {
+		return broken{}
+	}
 	if key == "" {
 		key = "config"
 	}
 	r.errs = append(r.errs, &KeyError{Key: key, Problem: fmt.Sprintf(format, args...), From: r.at(n)})
 	return broken{}
+}
+
+// full reports that no further fault is kept. The last one that is says so.
+func (r *yamlReader) full() bool {
+	if len(r.errs) == maxFaults {
+		r.errs = append(r.errs, &KeyError{Key: "config", Problem: "has more faults than these", From: r.from})
+	}
+	return len(r.errs) > maxFaults
 }
 
 // at says where a node stands. Lines are left out for a variable, which has one.
@@ -171,6 +183,9 @@ func (r *yamlReader) read(n *yaml.Node, key string, s *schema) any {
 		}
 		list := make([]any, 0, len(n.Content))
 		for i, item := range n.Content {
+			if r.nodes > maxNodes {
+				break // it was reported
+			}
 			at := fmt.Sprintf("%s[%d]", key, i)
 			value := r.read(item, at, s.element)
 			if value == nil {
@@ -259,6 +274,9 @@ func mergeSources(value *yaml.Node) []*yaml.Node {
 // named only where it is near to a known one: it is mostly the rest of an
 // unquoted text with a comma in it, and that text may be a secret.
 func (r *yamlReader) unknown(name, value *yaml.Node, key string, s *schema) {
+	if r.full() {
+		return
+	}
 	near := didYouMean(name.Value, s.names)
 	if name.Kind != yaml.ScalarNode || (near == "" && value.ShortTag() == "!!null") {
 		r.fail(name, key, "holds an unknown key without a value; a text with a comma in it must be quoted")

@@ -128,3 +128,38 @@ func TestDigestDoesNotDependOnTheAccount(t *testing.T) {
 		t.Error("the account's name is in the digest: the reference's subject already tells accounts apart")
 	}
 }
+
+// A digest is found again though the account's channel or key are others by now.
+func TestDigestOf(t *testing.T) {
+	key := []byte("k")
+	body, explicit := []byte(`{"merchantReference":"r","amount":50}`), []byte(`{"amount":"50.0","channelId":"7","merchantReference":"r"}`)
+	of := func(body []byte, a purchase.Account) purchase.Digest {
+		r, err := purchase.Parse(body, a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Digest
+	}
+	for _, c := range []struct {
+		name        string
+		digest      purchase.Digest
+		body        []byte
+		now         purchase.Account
+		channels    []string
+		same, known bool
+	}{
+		{"as it is", of(body, purchase.Account{ChannelID: "7", DigestKey: key}), body, purchase.Account{ChannelID: "7", DigestKey: key}, nil, true, true},
+		{"another channel since", of(body, purchase.Account{ChannelID: "7"}), body, purchase.Account{ChannelID: "8"}, []string{"7"}, true, true},
+		{"a channel since", of(body, purchase.Account{}), body, purchase.Account{ChannelID: "8"}, nil, true, true},
+		{"a key since", of(body, purchase.Account{}), body, purchase.Account{DigestKey: key}, nil, true, true},
+		{"its own channel", of(explicit, purchase.Account{}), body, purchase.Account{}, []string{"7"}, true, true},
+		{"a key that is not here", of(body, purchase.Account{DigestKey: key}), body, purchase.Account{}, nil, false, false},
+		{"another key", of(body, purchase.Account{DigestKey: key}), body, purchase.Account{DigestKey: []byte("l")}, nil, false, true},
+		{"another payload", of(body, purchase.Account{}), []byte(`{"merchantReference":"r","amount":51}`), purchase.Account{}, []string{"7"}, false, true},
+		{"no request", of(body, purchase.Account{}), []byte("{"), purchase.Account{}, nil, false, true},
+	} {
+		if same, known := c.digest.Of(c.body, c.now, c.channels...); same != c.same || known != c.known {
+			t.Errorf("%s: %v, %v", c.name, same, known)
+		}
+	}
+}

@@ -135,6 +135,14 @@ func (r *Result) Compare(stored *Result) Agreement {
 	}
 }
 
+// Channel is the channel that the purchase was made through, its own or its
+// account's, and "" where it had none or one that is no string.
+func (r *Result) Channel() string {
+	var channel string
+	_ = json.Unmarshal(r.ChannelID, &channel) // a number is no channel of an account's
+	return channel
+}
+
 // Encode writes the body of a result message. Foreign JSON keeps its spelling,
 // apart from white space.
 func (r *Result) Encode() ([]byte, error) { return encode(r) }

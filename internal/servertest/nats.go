@@ -17,6 +17,10 @@ const natsWait = 20 * time.Second
 
 // NATSServer is a nats-server with JetStream on disk, on a free port.
 type NATSServer struct {
+	// MaxPayload is the server's max_payload in bytes from the next Start on; 0 is
+	// its default of 1 MiB.
+	MaxPayload int32
+
 	tb     testing.TB
 	dir    string
 	port   int
@@ -36,12 +40,13 @@ func NATS(tb testing.TB) *NATSServer {
 func (s *NATSServer) Start() {
 	s.tb.Helper()
 	srv, err := server.NewServer(&server.Options{
-		Host:      "127.0.0.1",
-		Port:      s.port,
-		JetStream: true,
-		StoreDir:  s.dir,
-		NoLog:     true,
-		NoSigs:    true,
+		Host:       "127.0.0.1",
+		Port:       s.port,
+		JetStream:  true,
+		MaxPayload: s.MaxPayload,
+		StoreDir:   s.dir,
+		NoLog:      true,
+		NoSigs:     true,
 	})
 	if err != nil {
 		s.tb.Fatalf("servertest: make the nats-server: %v", err)
