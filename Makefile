@@ -15,7 +15,7 @@ SEEDS ?= 10000
 FIRST ?= 1
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 
-# Flags of `vendlab bench`.
+# Flags of `vendlab bench`, and of the measurement that is asked for.
 BENCH ?=
 # How often each action is tried at each failpoint.
 RUNS ?= 20
@@ -47,6 +47,7 @@ help:
 	@echo 'make bench       what a purchase costs, beside a bare loop without the pipeline'
 	@echo 'make failpoints  every fault at every effect, RUNS ($(RUNS)) times each, and a table'
 	@echo 'make isolation   how one account fares while another makes trouble'
+	@echo 'make bench-ledger, bench-poller, bench-processes, bench-accounts, bench-claims: see docs/capacity.md'
 	@echo 'make bench-once  one iteration of every benchmark'
 
 .PHONY: check
@@ -104,6 +105,26 @@ fuzz:
 .PHONY: bench
 bench: tools
 	$(GO) run ./cmd/vendlab bench $(BENCH)
+
+.PHONY: bench-ledger
+bench-ledger: tools
+	$(GO) run ./cmd/vendlab bench ledger $(BENCH)
+
+.PHONY: bench-poller
+bench-poller: tools
+	$(GO) run ./cmd/vendlab bench poller $(BENCH)
+
+.PHONY: bench-processes
+bench-processes: tools
+	$(GO) run ./cmd/vendlab bench processes $(BENCH)
+
+.PHONY: bench-accounts
+bench-accounts: tools
+	$(GO) run ./cmd/vendlab bench accounts $(BENCH)
+
+.PHONY: bench-claims
+bench-claims: tools
+	$(GO) run ./cmd/vendlab bench claims $(BENCH)
 
 # Each process runs one history at a time: a seed then goes the same way every time.
 .PHONY: simulate

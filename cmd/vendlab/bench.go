@@ -78,6 +78,7 @@ At a latency above 0 the backlog is cut to what can be done in six seconds.`,
 		o.Format, o.Stdout, o.Stderr = format.Format, p.Stdout, p.Stderr
 		return bench.Run(cmd.Context(), o)
 	})
+	cmd.AddCommand(p.benchLedger(), p.benchPoller(), p.benchProcesses(), p.benchAccounts(), p.benchClaims())
 	cmd.AddCommand(p.benchNATS(), p.benchVendor(), p.benchLoop(), p.benchConsumer())
 	return cmd
 }
@@ -114,18 +115,25 @@ func part(use string) *cobra.Command {
 
 func (p *program) benchNATS() *cobra.Command {
 	cmd := part("nats-server")
-	dir := cmd.Flags().String("dir", "", "where to keep the streams")
+	var o bench.NATSOptions
+	cmd.Flags().StringVar(&o.Dir, "dir", "", "where to keep the streams")
+	cmd.Flags().StringVar(&o.Config, "config", "", "configuration file")
 	cmd.RunE = p.action(func(cmd *cobra.Command) error {
-		return bench.RunNATS(cmd.Context(), *dir, p.Stdout)
+		return bench.RunNATS(cmd.Context(), o, p.Stdout)
 	})
 	return cmd
 }
 
 func (p *program) benchVendor() *cobra.Command {
 	cmd := part("vendor")
-	latency := cmd.Flags().Duration("latency", 0, "of a purchase")
+	var o bench.VendorOptions
+	cmd.Flags().DurationVar(&o.Latency, "latency", 0, "of a purchase")
+	cmd.Flags().IntVar(&o.Pending, "pending", 0, "how many purchases are open")
+	cmd.Flags().DurationVar(&o.Every, "every", 0, "how often each is polled")
+	base := cmd.Flags().Int64("base", 0, "when the first poll is due, in Unix nanoseconds")
 	cmd.RunE = p.action(func(cmd *cobra.Command) error {
-		return bench.RunVendor(cmd.Context(), *latency, p.Stdout)
+		o.Base = time.Unix(0, *base)
+		return bench.RunVendor(cmd.Context(), o, p.Stdout)
 	})
 	return cmd
 }

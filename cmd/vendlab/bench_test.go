@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -38,11 +37,7 @@ type benchRecord struct {
 
 // The real thing in small: servers and programs as processes, the built vendstream.
 func TestBench(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "vendstream")
-	build := exec.Command("go", "build", "-o", binary, "github.com/vendstream/vendstream/cmd/vendstream")
-	if said, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, said)
-	}
+	binary := buildVendstream(t)
 	t.Setenv(asProgram, "1")
 	drawing := filepath.Join(t.TempDir(), "bench.svg")
 	stdout, stderr, code := runCommand(t, "bench", "--quick", "--vendstream", binary, "--purchases", "400",

@@ -67,6 +67,10 @@ func begin(name, log string, out io.Writer, path string, args ...string) (*proce
 
 // beginServer starts a program of this package that says where it is.
 func beginServer(ctx context.Context, name, log, path string, args ...string) (*process, string, error) {
+	return beginServerWithin(ctx, readyWait, name, log, path, args...)
+}
+
+func beginServerWithin(ctx context.Context, wait time.Duration, name, log, path string, args ...string) (*process, string, error) {
 	in, out, err := os.Pipe()
 	if err != nil {
 		return nil, "", fmt.Errorf("bench: %w", err)
@@ -82,7 +86,7 @@ func beginServer(ctx context.Context, name, log, path string, args ...string) (*
 		line, _ := bufio.NewReader(in).ReadString('\n') // "" where it ended instead
 		said <- line
 	}()
-	late := time.NewTimer(readyWait)
+	late := time.NewTimer(wait)
 	defer late.Stop()
 	var where address
 	select {
@@ -126,7 +130,9 @@ func (p *process) ended() error {
 
 // stop asks the program to end and waits for it. One that ends with an error, or
 // not at all, is an error.
-func (p *process) stop() error {
+func (p *process) stop() error { return p.stopWithin(stopWait) }
+
+func (p *process) stopWithin(wait time.Duration) error {
 	if err := p.ended(); err != nil {
 		p.kill()
 		return err
@@ -137,13 +143,13 @@ func (p *process) stop() error {
 		return err
 	}
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // fails only where it has ended
-	late := time.NewTimer(stopWait)
+	late := time.NewTimer(wait)
 	defer late.Stop()
 	select {
 	case <-p.exited:
 		err = p.err
 	case <-late.C:
-		err = fmt.Errorf("it did not stop within %s", stopWait)
+		err = fmt.Errorf("it did not stop within %s", wait)
 	}
 	p.kill()
 	p.peak = max(peak, peakAtExit(p.cmd.ProcessState))

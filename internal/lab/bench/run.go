@@ -189,15 +189,18 @@ func (r *running) vendorStats(ctx context.Context) (vendorStats, error) {
 	return stats, err
 }
 
-var errNoMetric = errors.New("bench: /metrics does not have " + allocationsMetric)
-
 // allocations is how many objects the program has put on its heap so far.
 func (r *running) allocations(ctx context.Context) (float64, error) {
-	value, err := 0.0, errNoMetric
+	return r.metric(ctx, allocationsMetric)
+}
+
+// metric is one of the program's, which has no labels.
+func (r *running) metric(ctx context.Context, name string) (float64, error) {
+	value, err := 0.0, errors.New("bench: /metrics does not have "+name)
 	failed := r.get(ctx, r.metrics, func(body io.Reader) error {
 		lines := bufio.NewScanner(body)
 		for lines.Scan() {
-			if rest, found := strings.CutPrefix(lines.Text(), allocationsMetric+" "); found {
+			if rest, found := strings.CutPrefix(lines.Text(), name+" "); found {
 				value, err = strconv.ParseFloat(rest, 64)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -44,12 +45,15 @@ func cpuOf(pid int) (time.Duration, error) {
 
 // peakOf is the most memory in bytes that a running process has had. What
 // wait4 says of one that has ended counts its parent's memory at the fork too.
-func peakOf(pid int) (int64, error) {
+func peakOf(pid int) (int64, error) { return statusOf(pid, "VmHWM") }
+
+// statusOf is a figure of /proc/PID/status that is given in kB, in bytes.
+func statusOf(pid int, name string) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, fmt.Errorf("bench: %w", err)
 	}
-	_, rest, found := bytes.Cut(text, []byte("\nVmHWM:"))
+	_, rest, found := bytes.Cut(text, []byte("\n"+name+":"))
 	line, _, _ := bytes.Cut(rest, []byte("\n"))
 	kilobytes, err := strconv.ParseInt(string(bytes.TrimSpace(bytes.TrimSuffix(line, []byte("kB")))), 10, 64)
 	if !found || err != nil {
@@ -60,3 +64,24 @@ func peakOf(pid int) (int64, error) {
 
 // peakAtExit is not needed where /proc tells it before.
 func peakAtExit(*os.ProcessState) int64 { return 0 }
+
+// memoryOf is the memory in bytes that a process has now (VmRSS).
+func memoryOf(pid int) (int64, error) { return statusOf(pid, "VmRSS") }
+
+// filesOf is how many files and connections a process has open.
+func filesOf(pid int) (int, error) {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		return 0, fmt.Errorf("bench: %w", err)
+	}
+	return len(entries), nil
+}
+
+// freeDisk is the room in bytes where dir is; false where it is not known.
+func freeDisk(dir string) (int64, bool) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return 0, false
+	}
+	return int64(s.Bavail) * s.Bsize, true
+}

@@ -23,6 +23,7 @@ const maxRequest = 1 << 20
 // as a vendor in another place would. It is no oracle: internal/simulator is.
 type leanVendor struct {
 	latency time.Duration
+	book    *pollBook    // answers /transactions; nil: nobody asks
 	calls   atomic.Int64 // of /purchase
 	first   atomic.Int64 // when the first of them came, in Unix nanoseconds
 
@@ -140,6 +141,9 @@ func (v *leanVendor) answer(dst []byte, path string, body []byte) []byte {
 	case "/stats":
 		return fmt.Appendf(dst, `{"calls":%d,"first":%d}`, v.calls.Load(), v.first.Load())
 	default:
+		if v.book != nil {
+			return v.book.answer(dst, path, v.latency)
+		}
 		return append(dst, `{}`...)
 	}
 }

@@ -28,16 +28,18 @@ type world struct {
 	dir      string
 	self     string // path of vendlab
 	nats     *process
+	others   []*process // of the cluster, where there is one
 	redis    *process
 	natsURL  string
 	redisURL string
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	client   redis.UniversalClient
+	replicas int // of the streams
 }
 
 func newWorld(ctx context.Context, dir, self string) (_ *world, err error) {
-	w := &world{dir: dir, self: self}
+	w := &world{dir: dir, self: self, replicas: 1}
 	defer func() {
 		if err != nil {
 			w.close()
@@ -95,13 +97,16 @@ func (w *world) close() {
 	}
 	w.redis.kill()
 	w.nats.kill()
+	for _, p := range w.others {
+		p.kill()
+	}
 }
 
 // prepare makes the streams and consumers of one run, which has a prefix of its own.
 func (w *world) prepare(ctx context.Context, prefix string) error {
 	_, err := broker.Ensure(ctx, w.js, broker.Topology{
 		Subjects: publisher.Subjects{Prefix: prefix},
-		Replicas: 1,
+		Replicas: w.replicas,
 		AckWait:  dedupe.DefaultLease,
 		Results:  90 * 24 * time.Hour,
 		Accounts: []string{account},
