@@ -19,7 +19,9 @@ type Config struct {
 	Account purchase.Account
 	// Owner names this process in claims; unique among all processes.
 	Owner string
-	// Slots is max_in_flight: how many purchases are worked on at once.
+	// Slots is max_in_flight: how many purchases are at the vendor at once. As many
+	// again less one, 256 at most, are claimed, looked up and stored meanwhile: with
+	// 1 they go one by one.
 	Slots int
 	// Lease is dedupe.lease: how long a claim holds without being extended.
 	Lease time.Duration
@@ -68,6 +70,10 @@ const (
 	awayRetry = 2 * time.Second
 	// releaseTimeout is how long a claim may take to be given back.
 	releaseTimeout = time.Second
+	// mostAhead is how many purchases are at hand beyond those at the vendor. Claims,
+	// looks and results take their time too, in which the vendor need not be idle;
+	// more than that would be kept from other processes.
+	mostAhead = 256
 	// redisProbe is the time between looks at a Redis that is away.
 	redisProbe = 500 * time.Millisecond
 )
@@ -79,7 +85,8 @@ type Consumer struct {
 	leases  *leases
 	permits permits
 	graves  graves
-	away    atomic.Bool // Redis did not answer; set by tasks, cleared by Admit
+	calls   chan struct{} // one for each call of the vendor under way
+	away    atomic.Bool   // Redis did not answer; set by tasks, cleared by Admit
 	serial  atomic.Uint64
 }
 
@@ -91,14 +98,15 @@ func New(c Config) *Consumer {
 	if c.Report == nil {
 		c.Report = func(error) {}
 	}
-	consumer := &Consumer{config: c}
+	c.Slots = max(1, c.Slots)
+	consumer := &Consumer{config: c, calls: make(chan struct{}, c.Slots)}
 	consumer.leases = newLeases(c.Leases, c.Lease, c.Report)
 	consumer.permits.limiter = c.Limiter
 	consumer.graves = graves{dead: c.Dead, account: c.Account.Name, since: c.Since}
 	consumer.pool = worker.New(worker.Config{
 		Source:     c.Source,
 		Handler:    consumer,
-		Slots:      c.Slots,
+		Slots:      c.Slots + min(c.Slots-1, mostAhead),
 		KeepAlive:  c.KeepAlive,
 		Grace:      c.Grace,
 		RetryPanic: c.Lease,
@@ -124,8 +132,21 @@ func (c *Consumer) Run(ctx context.Context) error {
 	return err
 }
 
-// InFlight is the number of purchases that are worked on.
+// InFlight is the number of purchases that are worked on, those before and after
+// their calls among them.
 func (c *Consumer) InFlight() int { return c.pool.Active() }
+
+// enter waits for room at the vendor. False: the consumer is to stop.
+func (c *Consumer) enter(stop context.Context) bool {
+	select {
+	case c.calls <- struct{}{}:
+		return true
+	case <-stop.Done():
+		return false
+	}
+}
+
+func (c *Consumer) leave() { <-c.calls }
 
 // Ready says why the consumer cannot work, or nil.
 func (c *Consumer) Ready() error {

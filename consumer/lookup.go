@@ -36,16 +36,22 @@ func (j *job) look(work, stop context.Context, kind purchase.LookupKind) (end wo
 	c := j.c.config
 	policy := c.BackOff()
 	for tries := 1; ; {
+		if !j.c.enter(stop) {
+			return j.putBackHeld(work, 0, errStopping), true
+		}
 		if !c.Gate.Wait(stop) {
+			j.c.leave()
 			return j.putBackHeld(work, 0, errStopping), true
 		}
 		if j.expired() {
+			j.c.leave()
 			return j.settleUnsent(work, j.refuse(purchase.Expired())), true
 		}
 		outcome, called := c.Gate.Call(func() (o purchase.Outcome) {
 			o, j.lookup = c.Vendor.Lookup(work, kind, j.request.VendorBody())
 			return o
 		})
+		j.c.leave()
 		if !called {
 			if c.Gate.Closed() {
 				continue

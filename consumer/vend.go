@@ -41,39 +41,16 @@ func (j *job) purchase(work, stop context.Context) worker.Disposition {
 	c := j.c.config
 	policy := c.BackOff()
 	for tries := 1; ; {
-		if !c.Gate.Wait(stop) {
+		if !j.c.enter(stop) {
 			return j.putBackHeld(work, 0, errStopping)
 		}
-		if j.delivery.Count > 1 && c.Gate.FreshOnly() {
-			return j.putBackHeld(work, pause.Delay, errPaused)
-		}
-		if err := j.permitted(stop); errors.Is(err, errStopping) {
-			return j.putBackHeld(work, 0, err)
-		} else if err != nil {
-			return j.putBackHeld(work, awayRetry, err)
-		}
-		if j.expired() {
-			return j.settleUnsent(work, j.refuse(purchase.Expired()))
-		}
-		if err := j.mark(work); err != nil {
-			return j.putBackHeld(work, busyRetry, err)
-		}
-		if end, over, err := j.overtaken(work, tries > 1); err != nil {
-			return j.putBackHeld(work, busyRetry, err)
-		} else if over {
+		outcome, end, what := j.send(work, stop, tries > 1)
+		j.c.leave()
+		switch what {
+		case sendEnded:
 			return end
-		}
-		if c.Limiter != nil && !j.permit.Use() {
-			continue // the permit's time was over
-		}
-		outcome, called := c.Gate.Purchase(func() purchase.Outcome {
-			return c.Vendor.Purchase(work, j.request.Reference, j.request.VendorBody())
-		})
-		if !called {
-			if c.Gate.Closed() {
-				continue // refused in the meantime, by another purchase's call
-			}
-			return j.putBackHeld(work, awayRetry, errVendorAway)
+		case sendNotYet:
+			continue
 		}
 		if outcome.Kind == purchase.Limited && c.Limiter != nil {
 			if err := c.Limiter.Penalize(work, c.Gate.Pause()); err != nil {
@@ -102,6 +79,57 @@ func (j *job) purchase(work, stop context.Context) worker.Disposition {
 			j.observe(Event{Kind: EventRetried, Outcome: outcome.Kind, Err: outcome.Cause})
 			worker.Sleep(stop, policy.NextBackOff())
 		}
+	}
+}
+
+// sending is what came of an attempt to send a purchase.
+type sending int
+
+const (
+	sendCalled sending = iota // the vendor was called
+	sendNotYet                // it may not be called now
+	sendEnded                 // there was no call, and the handling is over
+)
+
+// send makes one call, with all that has to hold before it. It is what a purchase
+// has its place at the vendor for.
+func (j *job) send(work, stop context.Context, again bool) (outcome purchase.Outcome, end worker.Disposition, what sending) {
+	c := j.c.config
+	if !c.Gate.Wait(stop) {
+		return outcome, j.putBackHeld(work, 0, errStopping), sendEnded
+	}
+	if j.delivery.Count > 1 && c.Gate.FreshOnly() {
+		return outcome, j.putBackHeld(work, pause.Delay, errPaused), sendEnded
+	}
+	if err := j.permitted(stop); errors.Is(err, errStopping) {
+		return outcome, j.putBackHeld(work, 0, err), sendEnded
+	} else if err != nil {
+		return outcome, j.putBackHeld(work, awayRetry, err), sendEnded
+	}
+	if j.expired() {
+		return outcome, j.settleUnsent(work, j.refuse(purchase.Expired())), sendEnded
+	}
+	if err := j.mark(work); err != nil {
+		return outcome, j.putBackHeld(work, busyRetry, err), sendEnded
+	}
+	if end, over, err := j.overtaken(work, again); err != nil {
+		return outcome, j.putBackHeld(work, busyRetry, err), sendEnded
+	} else if over {
+		return outcome, end, sendEnded
+	}
+	if c.Limiter != nil && !j.permit.Use() {
+		return outcome, end, sendNotYet // the permit's time was over
+	}
+	outcome, called := c.Gate.Purchase(func() purchase.Outcome {
+		return c.Vendor.Purchase(work, j.request.Reference, j.request.VendorBody())
+	})
+	switch {
+	case called:
+		return outcome, end, sendCalled
+	case c.Gate.Closed():
+		return outcome, end, sendNotYet // refused in the meantime, by another purchase's call
+	default:
+		return outcome, j.putBackHeld(work, awayRetry, errVendorAway), sendEnded
 	}
 }
 
