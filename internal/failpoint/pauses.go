@@ -28,8 +28,8 @@ type shared struct {
 // Record reads what the process holds in memory: no effect.
 func (g shared) Record() pause.Record { return g.next.Record() }
 
-func (g shared) Probe(ctx context.Context, repost bool) bool {
-	ours, _ := value(g.at, "shared.probe", func() (bool, error) { return g.next.Probe(g.ctx(ctx), repost), nil })
+func (g shared) Probe(ctx context.Context, poller bool) bool {
+	ours, _ := value(g.at, "shared.probe", func() (bool, error) { return g.next.Probe(g.ctx(ctx), poller), nil })
 	return ours
 }
 

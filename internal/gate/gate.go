@@ -58,9 +58,9 @@ type Config struct {
 // Shared is an account's pause.
 type Shared interface {
 	Record() pause.Record
-	// Probe takes the right to one call in spite of the pause; repost: to one
-	// purchase that a poller posts again.
-	Probe(ctx context.Context, repost bool) bool
+	// Probe takes the right to one call in spite of the pause, a consumer's or a
+	// poller's.
+	Probe(ctx context.Context, poller bool) bool
 	// Observe is told what a call said.
 	Observe(o purchase.Outcome, c pause.Call)
 }

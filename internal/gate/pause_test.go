@@ -135,6 +135,25 @@ func TestRefusedCredentialsAreProbedByPolls(t *testing.T) {
 	})
 }
 
+// A pool with nothing to call for takes its turns and uses none: the other one has
+// its own.
+func TestAnIdlePoolTakesNoTurnOfTheOther(t *testing.T) {
+	for _, polls := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShared()
+			s.toggle.Trip(pause.Unauthorized)
+			idle, busy := s.consumer, s.poll
+			if polls {
+				idle, busy = busy, idle
+			}
+			time.Sleep(time.Minute)
+			if idle.Room(t.Context(), 8) != 1 || !within(busy, time.Second) {
+				t.Errorf("the idle one's turn (polls %t) was the only one", polls)
+			}
+		})
+	}
+}
+
 func TestAStopEndsTheWaitForAPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShared()

@@ -45,11 +45,7 @@ func (g *Gate) mayProbe(ctx context.Context) bool {
 	if g.hasProbe() {
 		return true
 	}
-	return g.takeProbe(ctx, false)
-}
-
-func (g *Gate) takeProbe(ctx context.Context, repost bool) bool {
-	if !g.config.Shared.Probe(ctx, repost) {
+	if !g.config.Shared.Probe(ctx, g.config.Polls) {
 		return false
 	}
 	g.mu.Lock()
@@ -63,7 +59,7 @@ func (g *Gate) takeProbe(ctx context.Context, repost bool) bool {
 // takes the right where it is due. Without, a pause would last for as long as no
 // consumer has a purchase to probe with.
 func (g *Gate) MayRepost(ctx context.Context) bool {
-	return g.paused() <= 0 && (!g.held(true) || g.hasProbe() || g.takeProbe(ctx, true))
+	return g.paused() <= 0 && (!g.held(true) || g.mayProbe(ctx))
 }
 
 func (g *Gate) hasProbe() bool {

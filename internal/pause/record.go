@@ -44,10 +44,10 @@ type Record struct {
 	Since time.Time `json:"since,omitzero"`
 	// ProbeAt is when the next probe may be made. Zero: never.
 	ProbeAt time.Time `json:"probe_at,omitzero"`
-	// RepostAt is the same for a purchase of unknown outcome that a poller posts
-	// again. It has a turn of its own: consumers take every other one as soon as it
-	// comes, also those that have nothing to purchase. Zero: at once.
-	RepostAt time.Time `json:"repost_at,omitzero"`
+	// PollAt is the same for the pollers. They have turns of their own: whoever looks
+	// first takes one, also with nothing to call for, and among consumers, or among
+	// pollers, that is who the next message goes to. Zero: at once.
+	PollAt time.Time `json:"poll_at,omitzero"`
 }
 
 // Paused reports whether the account is paused.
@@ -73,17 +73,17 @@ func (r Record) tripped(cause Cause, now time.Time) (Record, bool) {
 		return r, false
 	}
 	next := now.Add(probeEvery).UTC()
-	return Record{Cause: cause, Reason: reasons[cause], By: Pipeline, Since: now.UTC(), ProbeAt: next, RepostAt: next}, true
+	return Record{Cause: cause, Reason: reasons[cause], By: Pipeline, Since: now.UTC(), ProbeAt: next, PollAt: next}, true
 }
 
 // probing is the record for whoever takes the right to the next probe. False: it
-// is not due. Refused credentials are probed by polls, not by what is posted again.
-func (r Record) probing(repost bool, now time.Time) (Record, bool) {
+// is not due.
+func (r Record) probing(poller bool, now time.Time) (Record, bool) {
 	at := &r.ProbeAt
-	if repost {
-		at = &r.RepostAt
+	if poller {
+		at = &r.PollAt
 	}
-	if !r.Probed() || now.Before(*at) || repost && r.Cause == Unauthorized {
+	if !r.Probed() || now.Before(*at) {
 		return r, false
 	}
 	*at = now.Add(probeEvery).UTC()

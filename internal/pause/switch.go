@@ -32,13 +32,13 @@ func (b *Board) Switch(account string) *Switch { return &Switch{board: b, accoun
 func (s *Switch) Record() Record { return s.board.Entry(s.account).Record }
 
 // Probe takes the right to one call in spite of the pause, for one process at a
-// time; repost: to one purchase of unknown outcome that is posted again. False: no
-// probe is due, another process has the right, or it could not be found out.
-func (s *Switch) Probe(ctx context.Context, repost bool) bool {
-	if _, due := s.Record().probing(repost, time.Now()); !due {
+// time; pollers have turns of their own. False: no probe is due, another process
+// has the right, or it could not be found out.
+func (s *Switch) Probe(ctx context.Context, poller bool) bool {
+	if _, due := s.Record().probing(poller, time.Now()); !due {
 		return false
 	}
-	_, ours, err := s.board.Change(ctx, s.account, func(r Record) (Record, bool) { return r.probing(repost, time.Now()) })
+	_, ours, err := s.board.Change(ctx, s.account, func(r Record) (Record, bool) { return r.probing(poller, time.Now()) })
 	if err != nil && ctx.Err() == nil {
 		s.board.report(err)
 	}

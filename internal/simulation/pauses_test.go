@@ -44,6 +44,13 @@ func (b *bucket) save(ctx context.Context, account string, r pause.Record, revis
 	return e, nil
 }
 
+// isOn reports whether the account is paused.
+func (b *bucket) isOn() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.record.Paused()
+}
+
 // operator has no faults: pauses and resumes are what happens to the world.
 type operator struct{ *bucket }
 

@@ -15,7 +15,7 @@ import (
 
 // prioritized is the real source of requests over the model's two consumers.
 func (w *world) prioritized(p *process) *broker.Prioritized {
-	all := &source{process: p, stream: w.streams.requests, wait: 10 * time.Minute, acked: w.ackedRequest}
+	all := &source{process: p, stream: w.streams.requests, wait: 10 * time.Minute, acked: w.ackedRequest, brief: w.pauses.isOn}
 	return &broker.Prioritized{All: puller{all}, Lane: &lane{w, all}}
 }
 

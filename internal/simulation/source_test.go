@@ -19,6 +19,9 @@ type source struct {
 	// acked, where set, looks at the world at the moment of an ack.
 	acked func(*message)
 	who   int // the consumer
+	// brief, where set, says that a pull is not to last: a real one lasts a second, and
+	// must not outlive the right to a probe by much.
+	brief func() bool
 }
 
 // Pull implements worker.Source.
@@ -27,6 +30,9 @@ func (s *source) Pull(ctx context.Context, n int, each func([]*worker.Delivery))
 }
 
 func (s *source) pull(ctx context.Context, n int, wait time.Duration, each func([]*worker.Delivery)) error {
+	if s.brief != nil && s.brief() {
+		wait = min(wait, time.Second)
+	}
 	end := time.NewTimer(wait)
 	defer end.Stop()
 	for {
