@@ -200,7 +200,8 @@ func (w *world) whilePaused(p *process, reference string) {
 		}
 		return
 	}
-	if paused <= underway || !sound {
+	// A call whose token is refused is made once more with another: still one probe.
+	if weather := w.fate.weather; paused <= underway || !sound || weather.logins || weather.locked {
 		return
 	}
 	if b.probes++; b.probes > b.rights {
