@@ -115,7 +115,13 @@ func (s *session) request(m *nats.Msg) {
 	p := s.link.process
 	name, key := describe(m)
 	// What is on the wire is neither called back nor hurried by the client.
-	answer, err := reach(context.Background(), p, "nats", name, key, func() ([]byte, error) { return s.link.answer(m), nil })
+	sent := time.Now()
+	answer, err := reach(context.Background(), p, "nats", name, key, func() ([]byte, error) {
+		if time.Since(sent) > givesUp {
+			s.link.streams.heldBack.Store(m.Subject, true)
+		}
+		return s.link.answer(m), nil
+	})
 	if err != nil || m.Reply == "" {
 		return
 	}
@@ -137,6 +143,10 @@ func (s *session) subscribed(reply string) string {
 	}
 	return ""
 }
+
+// givesUp is how long the publisher waits for an answer. What arrives later it
+// cannot take back.
+const givesUp = 5 * time.Second
 
 const (
 	getPrefix  = "$JS.API.STREAM.MSG.GET."

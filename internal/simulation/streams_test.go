@@ -67,6 +67,8 @@ type stream struct {
 type streams struct {
 	requests, pending, results, dead *stream
 	all                              []*stream
+
+	heldBack sync.Map // subjects of publishes that arrived after their sender had given up
 }
 
 func newStreams(t broker.Topology) *streams {
