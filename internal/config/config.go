@@ -146,7 +146,7 @@ type Account struct {
 	MerchantID    string // "": no catalog
 	ChannelID     string // "": each request names its own
 	PurchaseLimit PurchaseLimit
-	MaxInFlight   int // purchases at once in one process, at least 1; default 64
+	MaxInFlight   int // calls of the vendor at once in one process, at least 1; default 64
 	Lookup        Lookup
 	// OnInsufficientBalance says what becomes of a purchase that the vendor refuses
 	// with 1103: FailBalance (default) or HoldBalance.
