@@ -166,7 +166,7 @@ func (j *job) upgrade(work context.Context, o purchase.Outcome) worker.Dispositi
 	}
 	there, err := j.p.config.Writer.ReplaceHandoff(work, &next, j.trace, j.delivery.Sequence)
 	if errors.Is(err, publisher.ErrGone) {
-		return j.done()
+		return j.gone(work)
 	}
 	if err != nil {
 		return j.putBack(awayRetry, err)
@@ -178,6 +178,19 @@ func (j *job) upgrade(work context.Context, o purchase.Outcome) worker.Dispositi
 		return j.putBack(awayRetry, err)
 	}
 	return j.done()
+}
+
+// gone ends a hand-off that is no longer on the stream: somebody else has stored the
+// result before. Only that result proves it.
+func (j *job) gone(work context.Context) worker.Disposition {
+	result, err := j.p.config.Ledger.Result(work, j.handoff.Account, j.handoff.MerchantReference)
+	switch {
+	case err != nil:
+		return j.putBack(awayRetry, err)
+	case result == nil:
+		return j.putBack(awayRetry, errNotSeen)
+	}
+	return j.settled(work, nil, result)
 }
 
 func (j *job) key() dedupe.Key {

@@ -68,7 +68,7 @@ func (w *world) HoldPost(ctx context.Context, c dedupe.Claim, lease time.Duratio
 
 func (w *world) Result(context.Context, string, string) (found *purchase.Result, err error) {
 	err = w.do("read result", func() {
-		if r, ok := w.results["ref"]; ok {
+		if r, ok := w.results["ref"]; ok && !w.stale {
 			found = &r
 		}
 	})
@@ -79,7 +79,11 @@ func (w *world) Result(context.Context, string, string) (found *purchase.Result,
 }
 
 func (w *world) Handoff(context.Context, string, string) (found *purchase.Handoff, sequence uint64, err error) {
-	err = w.do("read hand-off", func() { found, sequence = w.newest() })
+	err = w.do("read hand-off", func() {
+		if !w.stale {
+			found, sequence = w.newest()
+		}
+	})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -104,7 +108,7 @@ func (w *world) ReplaceHandoff(_ context.Context, h *purchase.Handoff, _ string,
 	gone := false
 	err = w.do("replace", func() {
 		switch last, at := w.newest(); {
-		case last == nil:
+		case last == nil || w.stale: // refused, and read back from before
 			gone = true
 		case at != sequence:
 			there = last

@@ -96,11 +96,20 @@ func (j *job) superseded(work context.Context) (end worker.Disposition, over boo
 	if err != nil {
 		return end, false, err
 	}
-	if newest != j.delivery.Sequence {
+	switch {
+	case newest > j.delivery.Sequence:
 		return j.done(), true, nil
+	case newest < j.delivery.Sequence:
+		return end, false, errNotSeen
 	}
 	return end, false, nil
 }
+
+// errNotSeen is a hand-off that is in hand and was not found on the stream, with no
+// result either. A leader that was stopped and has not noticed that it is one no
+// longer answers so, from before the hand-off. It is no proof of an end: an ack would
+// remove the only trace of the purchase.
+var errNotSeen = errors.New("poller: NATS does not know the hand-off that it delivered, nor a result")
 
 // post makes one purchase call under the account's limit, with the sole right to
 // it. The error says why no call was made.

@@ -219,10 +219,12 @@ func TestUpgrades(t *testing.T) {
 			w.once("replace", func() { // another poller has ended it
 				w.mu.Lock()
 				defer w.mu.Unlock()
+				r, _ := w.request("50").Settle(completed(`{}`), purchase.Ending{})
+				w.results["ref"] = r
 				m.acked = true
 			})
 			w.run(10 * time.Second)
-			if got := w.writes(); got != "poll, replace, ack" {
+			if got := w.writes(); got != "poll, replace, settled, ack" {
 				t.Errorf("effects: %s", got)
 			}
 		})

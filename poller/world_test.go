@@ -65,6 +65,7 @@ type world struct {
 	results  map[string]purchase.Result
 	dead     map[uint64]publisher.DeadLetter
 	original publisher.DeadLetter
+	stale    bool // reads are answered by a leader that is one no longer
 	events   []Event
 	reports  []error
 }

@@ -87,8 +87,11 @@ func (s *Store) attempt(ctx context.Context, stream string, m *nats.Msg, last ui
 	switch {
 	case readErr != nil:
 		return nil, fmt.Errorf("publisher: read back from %s: %w", stream, readErr)
-	case there != nil && there.Sequence != last:
+	case there != nil && there.Sequence > last:
 		return there, nil
+	case there != nil && there.Sequence < last:
+		// From before what is to be replaced: a leader that is one no longer.
+		return nil, fmt.Errorf("publisher: read back from %s: the answer is older than what was read before", stream)
 	case there == nil && last > 0:
 		return nil, backoff.Permanent(ErrGone)
 	case err == nil:

@@ -68,5 +68,6 @@ var mutants = []mutant{
 	}},
 	one("claim not released", "consumer/job.go", "if _, err := j.c.config.Claims.Release(ctx, j.hold.claim, j.attempts, j.acted); err != nil {", "if err := ctx.Err(); err != nil {", "./consumer"),
 	one("release forgets that a call may have been made", "consumer/job.go", "j.hold.claim, j.attempts, j.acted); err", "j.hold.claim, j.attempts, false); err", "./consumer"),
+	one("a hand-off that is not seen is taken for ended", "poller/repost.go", "case newest > j.delivery.Sequence:", "case newest != j.delivery.Sequence:", "./poller"),
 	one("posting again takes no right", "poller/repost.go", "\tif !held {", "\tif !held && claim.Owner == \"\" {", "./poller"),
 }
