@@ -109,8 +109,9 @@ func (a *audit) checkFailure(key Key, r *purchase.Result, sale Sale) {
 	}
 	switch r.Source {
 	case purchase.SourceValidation, purchase.SourceExpiry:
-		if sale.Calls > 0 {
-			a.breach(4, key, "the result says that it was refused by %s, and the vendor was called %d times", r.Source, sale.Calls)
+		// The vendor has not acted on 401 and 429: the purchase was not sent.
+		if sent := sale.Calls - sale.Unauthorized - sale.Limited; sent > 0 {
+			a.breach(4, key, "the result says that it was refused by %s, and the vendor had it %d times", r.Source, sent)
 		}
 	case purchase.SourcePurchase:
 		// A vendor that stored nothing, as with 403, has no code to compare.

@@ -233,3 +233,14 @@ func TestCheckAllowsLostCalls(t *testing.T) {
 		t.Errorf("found %v", found)
 	}
 }
+
+// The vendor has not acted on 401 and 429: who got them alone was not sent.
+func TestLimitedIsNotSent(t *testing.T) {
+	w := newWorld(t)
+	w.Sales = append(w.Sales, Sale{Entry: simulator.Entry{Account: acme, Reference: "refused", Calls: 3, Limited: 2, Unauthorized: 1}})
+	for _, b := range Check(w.evidence(t)) {
+		if b.Promise == 4 {
+			t.Errorf("%+v", b)
+		}
+	}
+}
