@@ -37,8 +37,8 @@ func (s *Store) Repair(ctx context.Context, account string, sequence uint64) (ui
 	if original.Body == nil {
 		return 0, fmt.Errorf("%w: %d", ErrNoRequest, sequence)
 	}
-	if at, refusal := purchase.Expiry(Values(original.Header, HeaderExpiresAt)); refusal == nil && !at.IsZero() && !time.Now().Before(at) {
-		return 0, ErrMayHaveBeenSent
+	if err := original.Repairable(time.Now()); err != nil {
+		return 0, err
 	}
 	m := &nats.Msg{Subject: s.subjects.Requests(account), Header: repairHeader(original), Data: original.Body}
 	ctx, cancel := context.WithTimeout(ctx, submitTimeout)
@@ -46,6 +46,15 @@ func (s *Store) Repair(ctx context.Context, account string, sequence uint64) (ui
 	p := Publisher{wire: s.Wire, subjects: s.subjects}
 	done, err := p.submit(ctx, Request{Account: account, Body: original.Body}, m, "")
 	return done.Sequence, err
+}
+
+// Repairable says whether Repair would publish the request, as Original has read
+// it: nil, or ErrMayHaveBeenSent.
+func (d DeadLetter) Repairable(now time.Time) error {
+	if at, refusal := purchase.Expiry(Values(d.Header, HeaderExpiresAt)); refusal == nil && !at.IsZero() && !now.Before(at) {
+		return ErrMayHaveBeenSent
+	}
+	return nil
 }
 
 // repairHeader are the original's headers without those that JetStream would

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/vendstream/vendstream/internal/purchase"
 	"github.com/vendstream/vendstream/publisher"
@@ -68,18 +69,24 @@ func (c Config) repair(ctx context.Context, ground Ground, f Finding, mender Men
 		original.Reason, original.Detail = why.Reason, why.Detail
 		return c.bury(ctx, original, mender, dryRun)
 	}
-	if dryRun {
+	if dryRun && original.Repairable(time.Now()) == nil {
 		return "would be published again", nil
+	}
+	if dryRun {
+		return expired, nil
 	}
 	sequence, err := mender.Repair(ctx, f.Account, f.Sequence)
 	switch {
 	case errors.Is(err, publisher.ErrMayHaveBeenSent):
-		return "none: it has expired, and may have been sent before: ask the vendor", nil
+		return expired, nil
 	case err != nil:
 		return "", err
 	}
 	return fmt.Sprintf("published again as request %d", sequence), nil
 }
+
+// expired is the repair of a request that cannot be repaired.
+const expired = "none: it has expired, and may have been sent before: ask the vendor"
 
 func (c Config) bury(ctx context.Context, d publisher.DeadLetter, mender Mender, dryRun bool) (string, error) {
 	if dryRun {

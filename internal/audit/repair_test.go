@@ -141,6 +141,12 @@ func TestNotRepaired(t *testing.T) {
 	w.must(err)
 	w.must(s.DeleteMsg(t.Context(), gone))
 	last := w.last()
+	w.repair(r, true)
+	for _, f := range r.Findings {
+		if f.Sequence == expired && !strings.HasPrefix(f.Repair, "none: it has expired") {
+			t.Errorf("a dry run promises: %+v", f)
+		}
+	}
 	w.repair(r, false)
 	for _, f := range r.Findings {
 		prefix := map[uint64]string{
