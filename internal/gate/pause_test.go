@@ -165,3 +165,21 @@ func TestAStopEndsTheWaitForAPause(t *testing.T) {
 		}
 	})
 }
+
+// A right to probe that was taken and not used is worth nothing once an operator has
+// paused the account.
+func TestAnOperatorsPauseIsNotProbedByAnOldRight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShared()
+		s.toggle.Trip(pause.Balance)
+		if !within(s.consumer, 2*time.Minute) {
+			t.Fatal("no right to probe was had")
+		}
+		if err := s.board.Pause(t.Context(), "acme", "me", "why"); err != nil {
+			t.Fatal(err)
+		}
+		if purchased(s.consumer, purchase.Completed) || within(s.consumer, 10*time.Second) {
+			t.Error("purchased in spite of the operator")
+		}
+	})
+}

@@ -62,16 +62,20 @@ func (g *Gate) MayRepost(ctx context.Context) bool {
 	return g.paused() <= 0 && (!g.held(true) || g.mayProbe(ctx))
 }
 
+// hasProbe is whether a right was taken and not used. An operator's pause is not
+// probed, not even by a right from the pause before it.
 func (g *Gate) hasProbe() bool {
+	operator := g.Shared().Cause == pause.Operator
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return time.Now().Before(g.probe.until)
+	return !operator && time.Now().Before(g.probe.until)
 }
 
 func (g *Gate) useProbe() bool {
+	operator := g.Shared().Cause == pause.Operator
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !time.Now().Before(g.probe.until) {
+	if operator || !time.Now().Before(g.probe.until) {
 		return false
 	}
 	g.probe.until = time.Time{}
