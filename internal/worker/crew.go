@@ -11,7 +11,7 @@ const mostIdle = 64
 
 // crew runs functions, each in a goroutine that is its alone meanwhile. Some
 // goroutines are kept for the next one: a new one grows its stack several times
-// over in the course of a task, which is a twentieth of the work of one.
+// over in the course of a task, a twentieth of the work of one by a profile.
 type crew struct {
 	running sync.WaitGroup // functions
 	members sync.WaitGroup // goroutines
