@@ -1,6 +1,7 @@
 package dedupe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,9 +60,12 @@ func (s *Store) pipeline(ctx context.Context, calls []call, todo []int, replies 
 		c := calls[i]
 		cmds[n] = c.script.EvalSha(ctx, pipe, []string{c.key}, c.args...)
 	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
+	_, failed := pipe.Exec(ctx)
 	for n, i := range todo {
 		answer, err := cmds[n].Result()
+		if err == nil && answer == nil {
+			err = cmp.Or(failed, errAnswer) // no script answers nothing: it was not sent
+		}
 		replies[i] = reply{answer, err}
 		if err != nil && (errors.Is(err, redis.ErrNoScript) || redis.HasErrorPrefix(err, "NOSCRIPT")) {
 			unknown = append(unknown, i)
