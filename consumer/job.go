@@ -176,8 +176,20 @@ func (j *job) repeat(work, stop context.Context) worker.Disposition {
 	if found {
 		return end
 	}
-	// Redis knows more than the streams: they lost it, or it is older than they
-	// remember. The purchase is taken up again under the same reference.
+	// Redis knows more than the streams. Where they have a result that says that
+	// nothing was bought, a purchase now would make it a lie: so they are asked once
+	// more, when nobody answers for them who is not their leader any longer.
+	if !worker.Sleep(stop, formerLeader) {
+		return j.putBack(0, errStopping)
+	}
+	if end, found, err = j.adopt(work); err != nil {
+		return j.putBack(awayRetry, err)
+	}
+	if found {
+		return end
+	}
+	// They lost it, or it is older than they remember. The purchase is taken up again
+	// under the same reference.
 	was := j.answer
 	if j.answer, err = j.c.config.Claims.Reopen(work, j.hold.claim, was.State); err != nil {
 		return j.putBack(awayRetry, err)

@@ -92,7 +92,7 @@ func TestReopen(t *testing.T) {
 		bubble(t, func(t *testing.T, w *world) {
 			w.redis.MarkSettled(t.Context(), w.key("ref"), digest(w))
 			w.buy("ref", outcome(purchase.Forbidden), completed)
-			w.run(time.Second)
+			w.run(formerLeader + time.Second)
 			if got := w.writes(); got != "reopen, post, hand-off, pending, ack" {
 				t.Errorf("effects: %s", got)
 			}
@@ -102,7 +102,7 @@ func TestReopen(t *testing.T) {
 		bubble(t, func(t *testing.T, w *world) {
 			w.redis.MarkPending(t.Context(), w.key("ref"), digest(w), "tx-9", 2)
 			w.buy("ref", completed)
-			w.run(time.Second)
+			w.run(formerLeader + time.Second)
 			if got := w.writes(); got != "reopen, hand-off, pending, ack" {
 				t.Errorf("effects: %s", got)
 			}
@@ -114,6 +114,17 @@ func TestReopen(t *testing.T) {
 			}
 		})
 	})
+	t.Run("a stop does not wait", func(t *testing.T) {
+		bubble(t, func(t *testing.T, w *world) {
+			w.redis.MarkPending(t.Context(), w.key("ref"), digest(w), "tx-9", 2)
+			m := w.buy("ref", completed)
+			start := time.Now()
+			w.run(time.Second)
+			if took := time.Since(start); took != time.Second || m.acked || w.writes() != "retry" {
+				t.Errorf("after %v acked %v, effects: %s", took, m.acked, w.writes())
+			}
+		})
+	})
 	t.Run("another was first", func(t *testing.T) {
 		bubble(t, func(t *testing.T, w *world) {
 			w.redis.MarkPending(t.Context(), w.key("ref"), digest(w), "tx-9", 2)
@@ -121,7 +132,7 @@ func TestReopen(t *testing.T) {
 			w.once("reopen", func() { // a poller holds it
 				w.redis.HoldPost(context.Background(), dedupe.Claim{Key: w.key("ref"), Digest: digest(w), Owner: "poller"}, 20*time.Second)
 			})
-			w.run(time.Minute)
+			w.run(formerLeader + time.Minute)
 			if m.again[0] != 20*time.Second || !m.acked || len(w.calls) != 0 {
 				t.Errorf("again after %v, acked %v, %d calls", m.again, m.acked, len(w.calls))
 			}
@@ -133,7 +144,7 @@ func TestReopen(t *testing.T) {
 				w.redis.MarkPending(t.Context(), w.key("ref"), digest(w), "tx-9", 2)
 				m := w.buy("ref", completed)
 				w.faults[effect] = w.failing(effect)
-				w.run(5 * time.Second)
+				w.run(2*formerLeader + 5*time.Second)
 				if m.again[0] != awayRetry || !m.acked || len(w.calls) != 0 || w.handoffs["ref"].TransactionID != "tx-9" {
 					t.Errorf("again after %v, acked %v, %d calls", m.again, m.acked, len(w.calls))
 				}
@@ -154,9 +165,28 @@ func TestReopenedInVain(t *testing.T) {
 				RequestDigest: request.Digest, Request: request.Body(), Attempts: 2,
 			}, "")
 		}
-		w.run(time.Second)
+		w.run(formerLeader + time.Second)
 		if record := w.redis.At(w.key("ref")); !m.acked || len(w.calls) != 0 || record.State != purchase.Pending {
 			t.Errorf("acked %v, %d calls, Redis holds %+v", m.acked, len(w.calls), record)
+		}
+	})
+}
+
+// A leader of NATS that is one no longer answers from before the end that Redis
+// knows: nothing is posted before it is asked once more.
+func TestFormerLeader(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		request := w.request(body("ref", "50"))
+		w.redis.MarkSettled(t.Context(), w.key("ref"), request.Digest)
+		m := w.buy("ref", completed)
+		_, stop := w.start()
+		w.pass(formerLeader - time.Second)
+		refused := request.Refuse(purchase.Expired(), purchase.Ending{})
+		w.PublishResult(t.Context(), &refused, "")
+		w.pass(2 * time.Second)
+		stop()
+		if !m.acked || len(w.calls) != 0 || w.redis.At(w.key("ref")).State != purchase.Settled {
+			t.Errorf("acked %v, %d calls, Redis holds %+v", m.acked, len(w.calls), w.redis.At(w.key("ref")))
 		}
 	})
 }

@@ -34,7 +34,9 @@ func (j *job) repost(work, stop context.Context) worker.Disposition {
 	} else if over {
 		return end
 	}
-	outcome, err := j.post(work, stop)
+	// decide saw no transaction in the hand-off. Where Redis names one the vendor has
+	// answered since, and NATS has said so before, whatever it says now.
+	outcome, err := j.post(work, stop, true)
 	if err != nil {
 		return j.notPosted(err)
 	}
@@ -112,13 +114,13 @@ func (j *job) superseded(work context.Context) (end worker.Disposition, over boo
 var errNotSeen = errors.New("poller: NATS does not know the hand-off that it delivered, nor a result")
 
 // post makes one purchase call under the account's limit, with the sole right to
-// it. The error says why no call was made.
-func (j *job) post(work, stop context.Context) (purchase.Outcome, error) {
+// it; unanswered as in dedupe.Claim. The error says why no call was made.
+func (j *job) post(work, stop context.Context, unanswered bool) (purchase.Outcome, error) {
 	c := j.p.config
 	if !c.Gate.MayRepost(work) {
 		return purchase.Outcome{}, errNotCalled
 	}
-	claim := dedupe.Claim{Key: j.key(), Digest: j.handoff.RequestDigest, Owner: c.Owner}
+	claim := dedupe.Claim{Key: j.key(), Digest: j.handoff.RequestDigest, Owner: c.Owner, Unanswered: unanswered}
 	held, err := c.Records.HoldPost(work, claim, c.PostLease)
 	if err != nil {
 		return purchase.Outcome{}, err
@@ -190,7 +192,7 @@ func (j *job) fetchReceipt(work, stop context.Context, completed purchase.Outcom
 	}
 	policy := j.p.config.BackOff()
 	for tries := 1; ; tries++ {
-		outcome, err := j.post(work, stop)
+		outcome, err := j.post(work, stop, false)
 		if err != nil {
 			return j.notPosted(err)
 		}

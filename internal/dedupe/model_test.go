@@ -106,7 +106,7 @@ func (m *model) settled(d purchase.Digest, now, ttl int64) purchase.ClaimState {
 
 func (m *model) hold(c Claim, now, lease int64) bool {
 	m.tick(now)
-	if m.state == purchase.Settled || (m.state != purchase.Released && m.heldByAnother(c.Owner, now)) {
+	if m.state == purchase.Settled || c.Unanswered && m.txid != "" || (m.state != purchase.Released && m.heldByAnother(c.Owner, now)) {
 		return false
 	}
 	m.state, m.digest, m.owner, m.lease, m.sent = purchase.Pending, c.Digest, c.Owner, now+lease, true
@@ -136,6 +136,7 @@ func runModel(t *testing.T, rt *rapid.T, h *harness, ref string) {
 			c.Digest = digestB
 		}
 		c.Sends = rapid.Bool().Draw(rt, "sends")
+		c.Unanswered = rapid.Bool().Draw(rt, "unanswered")
 		return c
 	}
 	times := func(rt *rapid.T) int { return rapid.IntRange(1, 2).Draw(rt, "times sent") }

@@ -203,10 +203,12 @@ return state
 //	ARGV[1]  owner
 //	ARGV[2]  digest of the hand-off
 //	ARGV[3]  lease in milliseconds
+//	ARGV[4]  1: as far as the poller knows the vendor named no transaction
 //
-// Returns 1, or 0 where another owner's lease runs or the record is settled.
+// Returns 1, or 0 where another owner's lease runs, the record is settled, or it
+// names a transaction of which the poller does not know.
 var holdScript = redis.NewScript(prelude + `
-if state == 'settled' then
+if state == 'settled' or (txid ~= '' and ARGV[4] == '1') then
   return 0
 end
 if owner ~= ARGV[1] and lease > now then

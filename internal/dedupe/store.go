@@ -24,6 +24,9 @@ type Claim struct {
 	// then says from the claim on that one may have been made. Renewing and
 	// releasing a claim do not look at it.
 	Sends bool
+	// Unanswered: the vendor has named no transaction, as far as the owner knows.
+	// HoldPost alone looks at it.
+	Unanswered bool
 }
 
 // Answer is what a claim found. Attempts, Sent and TransactionID are all that

@@ -70,7 +70,8 @@ func (s *Store) Reopen(ctx context.Context, c Claim, from purchase.ClaimState) (
 // lease from now (Config.Lease where it is zero or less). The same owner renews
 // it. The poller holds the hand-off, so a record that is absent or released, or
 // whose claim has ended, becomes pending with the hand-off's digest. False:
-// another owner's hold or claim still runs, or the purchase is settled.
+// another owner's hold or claim still runs, the purchase is settled, or the record
+// names a transaction and the claim is Unanswered.
 //
 // The hold ends by itself, when the purchase is settled, or when its record is
 // lost; MarkPending leaves it.
@@ -78,7 +79,7 @@ func (s *Store) HoldPost(ctx context.Context, c Claim, lease time.Duration) (boo
 	if lease <= 0 {
 		lease = s.cfg.Lease
 	}
-	held, err := s.owned(ctx, c, holdScript, c.Owner, fingerprint(c.Digest), milliseconds(lease))
+	held, err := s.owned(ctx, c, holdScript, c.Owner, fingerprint(c.Digest), milliseconds(lease), flag(c.Unanswered))
 	if err != nil {
 		return false, fmt.Errorf("dedupe: hold post: %w", err)
 	}

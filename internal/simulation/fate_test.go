@@ -68,6 +68,8 @@ type weather struct {
 	locked   bool // the credentials are refused at times
 	forbids  bool // every purchase is answered 403 at times
 	low      bool // some requests are of low priority
+
+	former bool // a former leader of a stream answers some, for a while
 }
 
 func newWeather(seed uint64) weather {
@@ -84,6 +86,7 @@ func newWeather(seed uint64) weather {
 	for _, may := range []*bool{&w.operator, &w.hold, &w.locked, &w.forbids, &w.low} {
 		*may = d.percent(20)
 	}
+	w.former = newDice(seed, "former leaders").percent(33)                // a throw of its own: it leaves the others as they were
 	if (w.operator || w.hold || w.locked || w.forbids) && d.percent(20) { // pauses on a quiet day
 		w.faults, w.deaths, w.slow = 0, 0, 0
 		w.forgets, w.jumps, w.outages, w.pauses, w.loses, w.resets = false, false, false, false, false, false
@@ -94,7 +97,7 @@ func newWeather(seed uint64) weather {
 // sound says that Redis answers and keeps its word, and that nobody is stopped or
 // killed: a claim then keeps all others from calling the vendor.
 func (w weather) sound() bool {
-	return w.faults+w.deaths+w.slow == 0 && !w.forgets && !w.jumps && !w.outages && !w.pauses
+	return w.faults+w.deaths+w.slow == 0 && !w.forgets && !w.jumps && !w.outages && !w.pauses && !w.former
 }
 
 // fate decides what becomes of each effect of one history, and remembers it.

@@ -69,5 +69,5 @@ func (l *lane) Pass(ctx context.Context, d *worker.Delivery) error {
 	}
 	passing := *a.source
 	passing.acked = nil
-	return (&acker{&passing, a.message}).end(ctx, "pass", func(at *place) { at.acked = true })
+	return (&acker{&passing, a.message}).end(ctx, "pass", func(at *place) { at.acked = time.Now() })
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vendstream/vendstream/internal/dedupe"
 	"github.com/vendstream/vendstream/internal/purchase"
 	"github.com/vendstream/vendstream/publisher"
 )
@@ -20,7 +21,7 @@ func (w *world) posting(p *process, reference, value string) (over func()) {
 	w.whilePaused(p, reference)
 	before := time.Now().Add(-known)
 	handoff, stored := w.handoff(reference)
-	answered := handoff != nil && handoff.State == purchase.OpenInFlight && stored.Before(before)
+	answered := handoff != nil && handoff.State == purchase.OpenInFlight && stored.Before(before) && !w.toldFromBefore(p, reference)
 	ended := w.streams.results.newest(subjects.Result("acme", reference))
 
 	w.mu.Lock()
@@ -44,6 +45,14 @@ func (w *world) posting(p *process, reference, value string) (over func()) {
 			w.breach(reference, "%s: posted by %s while it is open and its hand-off says so", reference, p.name)
 		}
 	}
+}
+
+// toldFromBefore reports whether a former leader has just told the process of the
+// time before the hand-off, and nothing else knows of an answer: Redis names no
+// transaction, as it was emptied or whoever handed over has died. Nobody can know
+// better then.
+func (w *world) toldFromBefore(p *process, reference string) bool {
+	return w.streams.pending.spell(p.name, known) != nil && w.redis.At(dedupe.Key{Account: "acme", Reference: reference}).TxID == ""
 }
 
 // handoff is the newest hand-off of a purchase.

@@ -120,7 +120,7 @@ func (s *session) request(m *nats.Msg) {
 		if time.Since(sent) > givesUp {
 			s.link.streams.heldBack.Store(m.Subject, true)
 		}
-		return s.link.answer(m), nil
+		return s.link.answer(m)
 	})
 	if err != nil || m.Reply == "" {
 		return
@@ -184,32 +184,47 @@ func describe(m *nats.Msg) (name, key string) {
 	return name, token
 }
 
-// answer carries a request out.
-func (l *link) answer(m *nats.Msg) []byte {
+// answer carries a request out. An error means that nobody answers.
+func (l *link) answer(m *nats.Msg) ([]byte, error) {
 	if name, ok := strings.CutPrefix(m.Subject, getPrefix); ok {
-		return l.get(l.streams.named(name), m.Data)
+		return l.get(l.streams.named(name), m.Data), nil
 	}
 	if name, ok := strings.CutPrefix(m.Subject, infoPrefix); ok {
-		return l.info(l.streams.named(name))
+		return l.info(l.streams.named(name)), nil
 	}
 	s := l.streams.of(m.Subject)
+	if f := s.past(l.process.name); f != nil {
+		sequence, refused, silent := s.publishAt(f, m.Subject, m.Header)
+		switch {
+		case silent:
+			return nil, errFault
+		case refused != nil:
+			return encode(map[string]any{"error": refused, "stream": s.config.Name, "seq": 0}), nil
+		}
+		return encode(map[string]any{"stream": s.config.Name, "seq": sequence, "duplicate": true}), nil
+	}
 	sequence, duplicate, refused := s.publish(m.Subject, m.Header, m.Data)
 	if refused != nil {
-		return encode(map[string]any{"error": refused, "stream": s.config.Name, "seq": 0})
+		return encode(map[string]any{"error": refused, "stream": s.config.Name, "seq": 0}), nil
 	}
 	if l.published != nil && !duplicate {
 		l.published(l.process, s, sequence)
 	}
-	return encode(map[string]any{"stream": s.config.Name, "seq": sequence, "duplicate": duplicate})
+	return encode(map[string]any{"stream": s.config.Name, "seq": sequence, "duplicate": duplicate}), nil
 }
 
 func (l *link) get(s *stream, query []byte) []byte {
 	var q getQuery
 	_ = json.Unmarshal(query, &q)
 	var m *message
-	if q.Last != "" {
+	switch f := s.past(l.process.name); {
+	case f != nil && q.Last != "":
+		m = s.newestAt(f, q.Last)
+	case f != nil:
+		m = s.atAt(f, q.Sequence)
+	case q.Last != "":
 		m = s.newest(q.Last)
-	} else {
+	default:
 		m = s.at(q.Sequence)
 	}
 	const kind = "io.nats.jetstream.api.v1.stream_msg_get_response"
@@ -227,6 +242,9 @@ func (l *link) get(s *stream, query []byte) []byte {
 func (l *link) info(s *stream) []byte {
 	counts := map[string]int{}
 	there := s.there()
+	if f := s.past(l.process.name); f != nil {
+		there = s.thereAt(f)
+	}
 	for _, m := range there {
 		counts[m.subject]++
 	}

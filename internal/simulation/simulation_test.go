@@ -96,6 +96,7 @@ func history(t *testing.T, seed uint64) (w *world) {
 			w.submit(ctx)
 		}()
 		go w.storm(stormy)
+		go w.formers(stormy)
 		changing := make(chan struct{})
 		go func() {
 			defer close(changing)

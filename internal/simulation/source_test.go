@@ -40,7 +40,7 @@ func (s *source) pull(ctx context.Context, n int, wait time.Duration, each func(
 		if s.process.isDead() {
 			return errDead
 		}
-		due, next, changed := s.stream.take(s.who, n)
+		due, next, changed := s.take(n)
 		if len(due) > 0 {
 			return s.deliver(ctx, due, each)
 		}
@@ -68,18 +68,25 @@ func (s *source) pull(ctx context.Context, n int, wait time.Duration, each func(
 	}
 }
 
+// take asks the consumer's leader, or who takes itself for it.
+func (s *source) take(n int) (due []delivery, next time.Time, changed <-chan struct{}) {
+	if f := s.stream.consumerPast(s.process.name); f != nil {
+		return s.stream.takeAt(f, s.process.name, s.who, n), f.until, nil
+	}
+	return s.stream.take(s.who, n)
+}
+
 // deliver hands messages over, or loses them on the way.
-func (s *source) deliver(ctx context.Context, due []*message, each func([]*worker.Delivery)) error {
+func (s *source) deliver(ctx context.Context, due []delivery, each func([]*worker.Delivery)) error {
 	key := ""
 	chunk := make([]*worker.Delivery, len(due))
-	for i, m := range due {
+	for i, d := range due {
+		m := d.message
 		key += decimal(m.sequence) + " "
-		s.stream.mu.Lock()
 		chunk[i] = &worker.Delivery{
-			Subject: m.subject, Header: m.header, Body: m.body, Sequence: m.sequence, Time: m.stored, Count: m.at[s.who].count,
+			Subject: m.subject, Header: m.header, Body: m.body, Sequence: m.sequence, Time: m.stored, Count: d.count,
 			Acker: &acker{s, m},
 		}
-		s.stream.mu.Unlock()
 	}
 	err := s.process.effect(context.WithoutCancel(ctx), "nats", "deliver "+s.name(), key, func() error { return nil })
 	if err != nil {
@@ -105,6 +112,9 @@ type acker struct {
 // end sends an ack of some kind. Nobody hears whether it came.
 func (a *acker) end(ctx context.Context, name string, change func(*place)) error {
 	return a.source.process.effect(ctx, "nats", name+" "+a.source.name(), decimal(a.message.sequence), func() error {
+		if a.source.stream.consumerPast(a.source.process.name) != nil {
+			return nil // nobody else ever hears of it
+		}
 		a.source.stream.settle(a.source.who, a.message, change)
 		if name == "ack" && a.source.acked != nil {
 			a.source.acked(a.message)
@@ -114,7 +124,7 @@ func (a *acker) end(ctx context.Context, name string, change func(*place)) error
 }
 
 func (a *acker) Ack(ctx context.Context) error {
-	return a.end(ctx, "ack", func(m *place) { m.acked = true })
+	return a.end(ctx, "ack", func(m *place) { m.acked = time.Now() })
 }
 
 func (a *acker) Retry(ctx context.Context, after time.Duration) error {

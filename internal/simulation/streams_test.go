@@ -32,7 +32,7 @@ type message struct {
 	header   nats.Header
 	body     []byte
 	stored   time.Time
-	removed  bool
+	removed  time.Time // zero: it is there
 
 	at [2]place // by consumer
 }
@@ -45,10 +45,13 @@ const (
 
 // place is how a consumer stands to a message.
 type place struct {
-	visible time.Time // when it may be delivered, again
-	count   int
-	acked   bool
+	visible   time.Time // when it may be delivered, again
+	delivered []time.Time
+	acked     time.Time // zero: it was not
 }
+
+// ended reports whether something has happened that ends something else.
+func ended(at time.Time) bool { return !at.IsZero() }
 
 // stream is a model of a JetStream stream with its durable consumers.
 type stream struct {
@@ -61,6 +64,13 @@ type stream struct {
 	lane     bool       // there is a consumer of low priority
 	ids      map[string]*message
 	changed  chan struct{} // closed at every change
+	former   *former       // nil: there was none
+}
+
+// delivery is a message that is delivered, for the how manieth time.
+type delivery struct {
+	message *message
+	count   int
 }
 
 // streams is what all processes share.
@@ -172,7 +182,7 @@ func (s *stream) change() {
 // last is the newest message of a subject. It is called with the lock held.
 func (s *stream) last(subject string) *message {
 	for _, m := range slices.Backward(s.messages) {
-		if m.subject == subject && !m.removed {
+		if m.subject == subject && !ended(m.removed) {
 			return m
 		}
 	}
@@ -189,7 +199,7 @@ func (s *stream) newest(subject string) *message {
 func (s *stream) at(sequence uint64) *message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if sequence < 1 || sequence > uint64(len(s.messages)) || s.messages[sequence-1].removed {
+	if sequence < 1 || sequence > uint64(len(s.messages)) || ended(s.messages[sequence-1].removed) {
 		return nil
 	}
 	return s.messages[sequence-1]
@@ -198,7 +208,7 @@ func (s *stream) at(sequence uint64) *message {
 func (s *stream) remove(sequence uint64) {
 	if m := s.at(sequence); m != nil {
 		s.mu.Lock()
-		m.removed = true
+		m.removed = time.Now()
 		s.mu.Unlock()
 	}
 }
@@ -207,7 +217,7 @@ func (s *stream) remove(sequence uint64) {
 func (s *stream) there() []*message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(s.messages), func(m *message) bool { return m.removed })
+	return slices.DeleteFunc(slices.Clone(s.messages), func(m *message) bool { return ended(m.removed) })
 }
 
 // setFull makes the stream take nothing, or again.
@@ -219,22 +229,22 @@ func (s *stream) setFull(full bool) {
 
 // take delivers up to n messages of a consumer that are due, and says when the next
 // will be.
-func (s *stream) take(who, n int) (due []*message, next time.Time, changed <-chan struct{}) {
+func (s *stream) take(who, n int) (due []delivery, next time.Time, changed <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	for _, m := range s.messages {
 		at := &m.at[who]
 		switch {
-		case at.acked || m.removed:
+		case ended(at.acked) || ended(m.removed):
 		case at.visible.After(now):
 			if next.IsZero() || at.visible.Before(next) {
 				next = at.visible
 			}
 		case len(due) < n:
-			at.count++
+			at.delivered = append(at.delivered, now)
 			at.visible = now.Add(s.ackWait)
-			due = append(due, m)
+			due = append(due, delivery{m, len(at.delivered)})
 		}
 	}
 	return due, next, s.changed
@@ -246,8 +256,8 @@ func (s *stream) settle(who int, m *message, change func(*place)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change(&m.at[who])
-	if m.at[who].acked && s.config.Retention == jetstream.WorkQueuePolicy {
-		m.removed = true
+	if ended(m.at[who].acked) && s.config.Retention == jetstream.WorkQueuePolicy && !ended(m.removed) {
+		m.removed = time.Now()
 	}
 	s.change()
 }
@@ -257,7 +267,7 @@ func (s *stream) open() (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range s.messages {
-		if !m.removed && (!m.at[ordinary].acked || s.lane && !m.at[low].acked) {
+		if !ended(m.removed) && (!ended(m.at[ordinary].acked) || s.lane && !ended(m.at[low].acked)) {
 			n++
 		}
 	}

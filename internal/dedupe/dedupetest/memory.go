@@ -175,7 +175,7 @@ func (m *Memory) MarkSettled(_ context.Context, k dedupe.Key, d purchase.Digest)
 // HoldPost is dedupe.Store's.
 func (m *Memory) HoldPost(_ context.Context, c dedupe.Claim, lease time.Duration) (ours bool, err error) {
 	m.at(c.Key, func(r *Record, now time.Time) {
-		if r.State == purchase.Settled || (r.State != purchase.Released && r.heldByAnother(c.Owner, now)) {
+		if r.State == purchase.Settled || c.Unanswered && r.TxID != "" || (r.State != purchase.Released && r.heldByAnother(c.Owner, now)) {
 			return
 		}
 		ours = true

@@ -53,6 +53,8 @@ func TestMemoryAnswersAsTheScriptsDo(t *testing.T) {
 				Digest: digest(rapid.SampledFrom([]string{"1", "1", "1", "2"}).Draw(rt, "payload")),
 				Owner:  rapid.SampledFrom([]string{"x", "y"}).Draw(rt, "owner"),
 				Sends:  rapid.Bool().Draw(rt, "sends"),
+
+				Unanswered: rapid.Bool().Draw(rt, "unanswered"),
 			}
 		}
 		rt.Repeat(map[string]func(*rapid.T){
