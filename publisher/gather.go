@@ -16,7 +16,12 @@ type Ask struct {
 	Body    []byte
 }
 
-// gatherer sends many requests at once and waits for all their replies: one
+// mostAsked is how many requests of one call are on their way at once. The server
+// answers a connection's requests one after the other: what else goes over the
+// connection, another account's purchases among it, waits behind no more than these.
+const mostAsked = 16
+
+// gatherer sends many requests and waits for all their replies: one
 // subscription for all of them, and one waking for each call. The client's own
 // Request takes a goroutine for each reply that is to be waited for together.
 type gatherer struct {
@@ -30,10 +35,15 @@ type gatherer struct {
 
 // gathering is what one call waits for.
 type gathering struct {
+	asks  []Ask
+	inbox string // of its replies, which are numbered below it
+
 	mu      sync.Mutex
+	sent    int
 	replies []*nats.Msg
 	left    int
-	done    chan struct{}
+	failed  error
+	done    chan struct{} // closed when nothing is left, or a request could not be sent
 }
 
 // ask returns the replies in the order of the requests. An error means that not
@@ -42,21 +52,26 @@ func (g *gatherer) ask(ctx context.Context, asks []Ask) ([]*nats.Msg, error) {
 	if len(asks) == 0 {
 		return nil, nil
 	}
-	w := &gathering{replies: make([]*nats.Msg, len(asks)), left: len(asks), done: make(chan struct{})}
-	inbox, serial, err := g.begin(w)
+	w := &gathering{asks: asks, replies: make([]*nats.Msg, len(asks)), left: len(asks), done: make(chan struct{})}
+	serial, err := g.begin(w)
 	if err != nil {
 		return nil, err
 	}
 	defer g.end(serial)
-	for i, a := range asks {
-		if err := g.nc.PublishRequest(a.Subject, inbox+serial+"."+strconv.Itoa(i), a.Body); err != nil {
-			return nil, fmt.Errorf("publisher: ask %s: %w", a.Subject, err)
-		}
+	w.mu.Lock()
+	for range min(len(asks), mostAsked) {
+		w.send(g.nc)
 	}
+	w.mu.Unlock()
 	select {
 	case <-w.done:
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failed != nil {
+		return nil, w.failed
 	}
 	for i, m := range w.replies {
 		if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
@@ -68,20 +83,34 @@ func (g *gatherer) ask(ctx context.Context, asks []Ask) ([]*nats.Msg, error) {
 
 // begin makes room for replies, and the subscription with the first call. The
 // client subscribes again by itself where it has to connect again.
-func (g *gatherer) begin(w *gathering) (inbox, serial string, err error) {
+func (g *gatherer) begin(w *gathering) (serial string, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.inbox == "" {
 		inbox := g.nc.NewInbox() + "."
 		if _, err := g.nc.Subscribe(inbox+"*.*", g.reply); err != nil {
-			return "", "", fmt.Errorf("publisher: subscribe to replies: %w", err)
+			return "", fmt.Errorf("publisher: subscribe to replies: %w", err)
 		}
 		g.inbox, g.open = inbox, map[string]*gathering{}
 	}
 	g.serial++
 	serial = strconv.FormatUint(g.serial, 36)
+	w.inbox = g.inbox + serial + "."
 	g.open[serial] = w
-	return g.inbox, serial, nil
+	return serial, nil
+}
+
+// send sends the next request, where there is one. It is called with the lock held.
+func (w *gathering) send(nc *nats.Conn) {
+	i := w.sent
+	if i == len(w.asks) || w.failed != nil {
+		return
+	}
+	w.sent++
+	if err := nc.PublishRequest(w.asks[i].Subject, w.inbox+strconv.Itoa(i), w.asks[i].Body); err != nil {
+		w.failed = fmt.Errorf("publisher: ask %s: %w", w.asks[i].Subject, err)
+		close(w.done)
+	}
 }
 
 func (g *gatherer) end(serial string) {
@@ -106,7 +135,12 @@ func (g *gatherer) reply(m *nats.Msg) {
 		return
 	}
 	w.replies[i] = m
-	if w.left--; w.left == 0 {
+	w.left--
+	switch {
+	case w.failed != nil:
+	case w.left == 0:
 		close(w.done)
+	default:
+		w.send(g.nc)
 	}
 }

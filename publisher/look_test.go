@@ -54,6 +54,60 @@ func TestLook(t *testing.T) {
 	}
 }
 
+// What else goes over the connection waits behind a few requests, not behind a chunk.
+func TestRequestsAreSentAsRepliesCome(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	server, _ := r.server.Connect()
+	heard := make(chan *nats.Msg, 100)
+	if _, err := server.ChanSubscribe("asked", heard); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	asks := make([]publisher.Ask, 2*publisher.MostAsked+1)
+	for i := range asks {
+		asks[i] = publisher.Ask{Subject: "asked", Body: []byte{byte(i)}}
+	}
+	var replies []*nats.Msg
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		replies, err = r.store.Wire.RequestAll(t.Context(), asks)
+		done <- err
+	}()
+	var open []*nats.Msg
+	for range publisher.MostAsked {
+		open = append(open, receive(t, "a request", heard))
+	}
+	for sent := len(open); sent < len(asks); sent++ {
+		if err := errors.Join(r.nc.Flush(), server.Flush()); err != nil { // all that was sent is there
+			t.Fatal(err)
+		}
+		if len(heard) > 0 {
+			t.Fatalf("a request beyond %d open ones", len(open))
+		}
+		if err := open[0].Respond(open[0].Data); err != nil {
+			t.Fatal(err)
+		}
+		open = append(open[1:], receive(t, "the next request", heard))
+	}
+	for _, m := range open {
+		if err := m.Respond(m.Data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := receive(t, "the replies", done); err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range replies {
+		if len(m.Data) != 1 || m.Data[0] != byte(i) {
+			t.Errorf("reply %d: %v", i, m.Data)
+		}
+	}
+}
+
 // The most frequent answer is known without being read: the server must still
 // write it in that way, or else every look costs more.
 func TestNotThereIsWrittenAsBefore(t *testing.T) {
