@@ -33,6 +33,8 @@ type Config struct {
 	// KeepAlive and Grace are the pool's; see worker.Config.
 	KeepAlive time.Duration
 	Grace     time.Duration
+	// Bundle is the pool's: hand-offs may be very many.
+	Bundle bool
 
 	Source  worker.Source
 	Vendor  Vendor
@@ -93,6 +95,7 @@ func New(c Config) *Poller {
 		Slots:     c.Slots,
 		KeepAlive: c.KeepAlive,
 		Grace:     c.Grace,
+		Bundle:    c.Bundle,
 		Report:    c.Report,
 	})
 	return p

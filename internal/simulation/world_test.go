@@ -135,7 +135,7 @@ func (w *world) start(ctx context.Context, role string) {
 		}
 		_ = poller.New(poller.Config{
 			Account: "acme", Owner: p.name, Slots: 4, Attempts: attempts, BackOff: newBackOff, EscalateAfter: 5 * time.Minute,
-			Schedule: schedule, PostLease: 2 * vendorTimeout, KeepAlive: ackWait / 3, Grace: vendorTimeout + 3*time.Second,
+			Schedule: schedule, Bundle: true, PostLease: 2 * vendorTimeout, KeepAlive: ackWait / 3, Grace: vendorTimeout + 3*time.Second,
 			Source: &source{process: p, stream: w.streams.pending, wait: 10 * time.Minute, acked: w.ackedHandoff, brief: w.pauses.isOn}, Vendor: client, Gate: newGate(shared, true), Hold: hold,
 			Records: records, Ledger: store, Writer: store, Dead: store,
 		}).Run(ctx)

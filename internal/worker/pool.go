@@ -26,6 +26,9 @@ type Config struct {
 	// RetryPanic is the time after which a message whose task panicked comes
 	// again. Default: 30 s.
 	RetryPanic time.Duration
+	// Bundle sends retries of two seconds and more together, and rounds their time up: by
+	// 250 ms at most, from 20 s on by a second. For sources with very many open messages.
+	Bundle bool
 	// Report is told of errors that end no delivery: a source that is away, an
 	// ack that could not be sent, a panic. Nil: nobody.
 	Report func(error)
@@ -47,7 +50,8 @@ const (
 // before its tasks has one beside it; each delivery has one to itself for as long as
 // it is worked on.
 type Pool struct {
-	config Config
+	config  Config
+	bundles *bundles // nil: each retry is sent by itself
 
 	mu     sync.Mutex
 	active map[*Delivery]struct{} // tasks write, the keep-alive loop reads
@@ -63,7 +67,13 @@ func New(c Config) *Pool {
 		c.RetryPanic = 30 * time.Second
 	}
 	c.Slots = max(1, c.Slots)
-	return &Pool{config: c, active: map[*Delivery]struct{}{}, freed: make(chan struct{}, 1)}
+	p := &Pool{config: c, active: map[*Delivery]struct{}{}, freed: make(chan struct{}, 1)}
+	if c.Bundle {
+		// What is held is not kept alive any more, and was at most KeepAlive ago, a third
+		// of its time.
+		p.bundles = &bundles{retry: p.retryAll, longest: c.KeepAlive, held: map[pace][]retrying{}}
+	}
+	return p
 }
 
 // Active is the number of deliveries that are worked on.
@@ -123,6 +133,9 @@ func (p *Pool) Run(stop context.Context) error {
 	}
 
 	tasks.wait()
+	if p.bundles != nil {
+		p.bundles.sendAll()
+	}
 	cut()
 	release()
 	<-keeping
@@ -200,6 +213,9 @@ func (p *Pool) run(work, stop context.Context, d *Delivery, task Task) {
 // end carries out a disposition. The message is not fenced by it, so an error
 // only means that the message comes again.
 func (p *Pool) end(d *Delivery, disposition Disposition) {
+	if !disposition.done && p.bundles != nil && p.bundles.add(d, disposition.after) {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), ackTimeout)
 	defer cancel()
 	var err error
