@@ -116,12 +116,12 @@ func TestAdmitGrantsExactly(t *testing.T) {
 			t.Errorf("admitted %d, %d left", n, l.left)
 		}
 		// One came: the others are given back before more are taken.
-		c.permits.one()
+		c.permits.one(t.Context())
 		if n := c.Admit(t.Context(), 1); n != 1 || l.back != 2 || l.left != 1 {
 			t.Errorf("admitted %d, %d given back, %d left", n, l.back, l.left)
 		}
 		start := time.Now()
-		c.permits.granted, l.left = c.permits.granted.Split(0), 0
+		c.permits.granted, c.permits.handed, l.left = c.permits.granted.Split(0), 1, 0
 		if n := c.Admit(t.Context(), 2); n != 0 || time.Since(start) != time.Second+mostYield {
 			t.Errorf("admitted %d after %v; want to be asked again in a second", n, time.Since(start))
 		}
@@ -155,7 +155,7 @@ func TestPermitsFollowTheWork(t *testing.T) {
 				t.Fatalf("step %d: admitted %d, want %d", i, n, step.want)
 			}
 			for range step.come {
-				c.permits.one()
+				c.permits.one(t.Context())
 			}
 		}
 	})
@@ -165,8 +165,8 @@ func TestPermitsFollowTheWork(t *testing.T) {
 		_, stop := w.start()
 		w.pass(10 * time.Second)
 		l.mu.Lock()
-		if l.left != 9 {
-			t.Errorf("an idle consumer leaves %d permits of 10", l.left)
+		if l.left != 10 || l.taken != 0 {
+			t.Errorf("an idle consumer leaves %d permits of 10, and has asked for %d", l.left, l.taken)
 		}
 		l.mu.Unlock()
 		stop()

@@ -187,7 +187,7 @@ func (c *Consumer) Begin(ctx context.Context, chunk []*worker.Delivery) ([]worke
 	tasks := make([]worker.Task, len(chunk))
 	jobs := make([]*job, 0, len(chunk))
 	for i, d := range chunk {
-		j := c.newJob(d)
+		j := c.newJob(ctx, d)
 		tasks[i] = j.task
 		if j.request != nil {
 			jobs = append(jobs, j)

@@ -140,7 +140,7 @@ func TestTraceIsRead(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		m := w.publish("{", "Traceparent", "00-trace")
 		c := New(w.config)
-		if j := c.newJob(&m.Delivery); j.trace != "00-trace" {
+		if j := c.newJob(t.Context(), &m.Delivery); j.trace != "00-trace" {
 			t.Errorf("trace %q for %s", j.trace, publisher.HeaderTraceParent)
 		}
 	})

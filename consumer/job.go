@@ -47,8 +47,8 @@ type job struct {
 
 // newJob reads the message. All that is decided from its body and headers alone
 // is decided here.
-func (c *Consumer) newJob(d *worker.Delivery) *job {
-	j := &job{c: c, delivery: d, trace: publisher.Header(d.Header, publisher.HeaderTraceParent), permit: c.permits.one()}
+func (c *Consumer) newJob(ctx context.Context, d *worker.Delivery) *job {
+	j := &job{c: c, delivery: d, trace: publisher.Header(d.Header, publisher.HeaderTraceParent), permit: c.permits.one(ctx)}
 	request, err := purchase.Parse(d.Body, c.config.Account)
 	if err != nil {
 		if !errors.As(err, &j.rejection) {

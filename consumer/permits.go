@@ -17,16 +17,24 @@ const mostYield = 3 * time.Millisecond
 type permits struct {
 	limiter Limiter
 	granted quota.Permits
-	taken   int // that the last pull began with
-	handed  int // that it found messages for
+	taken   int  // that the last pull began with
+	handed  int  // that it found messages for
+	bare    bool // the last pull began with none
 }
 
-// take gets leave for up to room calls, and waits where there is none now.
+// take gets leave for up to room calls, and waits where there is none now. After a
+// pull that found nothing Redis is not asked: what comes next gets its permit when it
+// is there. An account with nothing to do costs Redis nothing, and keeps no permit
+// from its poller.
 func (p *permits) take(ctx context.Context, room int, report func(error)) (int, error) {
 	if p.limiter == nil {
 		return room, nil
 	}
 	p.giveBack(ctx, report)
+	if p.handed == 0 {
+		p.taken, p.bare = 1, true
+		return min(room, 1), nil
+	}
 	granted, wait, err := p.limiter.Take(ctx, min(room, p.wanted()))
 	if err != nil {
 		return 0, fmt.Errorf("consumer: take purchase permits: %w", err)
@@ -39,16 +47,15 @@ func (p *permits) take(ctx context.Context, room int, report func(error)) (int, 
 		worker.Sleep(ctx, wait+min(wait/100, mostYield))
 		return 0, nil
 	}
-	p.granted, p.taken, p.handed = granted, granted.Len(), 0
+	p.granted, p.taken, p.handed, p.bare = granted, granted.Len(), 0, false
 	return granted.Len(), nil
 }
 
 // wanted is how many permits the next pull is worth: twice what the last one had
-// messages for. An idle pull holds its permits for as long as it waits, and has
-// the next ones at once. With all of them it would keep the poller from calling
-// for as long as there is nothing to do.
+// messages for. A pull holds its permits for as long as it waits: with all of them it
+// would keep the poller from calling where little is to do.
 func (p *permits) wanted() int {
-	return max(1, 2*min(p.handed, p.taken))
+	return 2 * min(p.handed, p.taken)
 }
 
 // giveBack returns what the last pull found no message for.
@@ -62,11 +69,18 @@ func (p *permits) giveBack(ctx context.Context, report func(error)) {
 	p.granted = quota.Permits{}
 }
 
-// one is a permit for one job.
-func (p *permits) one() quota.Permits {
+// one is a permit for one job. That of a pull without permits is taken now, before
+// those of the next pull: what came first goes first. Where there is none, or Redis
+// is away, the job asks for itself.
+func (p *permits) one(ctx context.Context) quota.Permits {
 	if p.limiter == nil {
 		return quota.Permits{}
 	}
 	p.handed++
+	if p.bare {
+		if granted, _, err := p.limiter.Take(ctx, 1); err == nil {
+			return granted
+		}
+	}
 	return p.granted.Split(1)
 }

@@ -124,7 +124,7 @@ func TestWithoutObserver(t *testing.T) {
 func TestNoResultOfWhatIsNotKnown(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		m := w.buy("ref", completed)
-		j := New(w.config).newJob(&m.Delivery)
+		j := New(w.config).newJob(t.Context(), &m.Delivery)
 		if end := j.settleOutcome(t.Context(), outcome(purchase.Unknown)); end.IsDone() || end.After() != awayRetry || len(w.results) != 0 {
 			t.Errorf("ended as %+v", end)
 		}
