@@ -38,6 +38,9 @@ func didYouMean(given string, names []string) string {
 		if len(given) > 2 && strings.HasPrefix(name, given) {
 			d = min(d, 2) // cut short: user for username
 		}
+		if d > 1 && len(given) < 6 && (given == "" || !strings.EqualFold(given[:1], name[:1])) {
+			continue // of a short word too little is left
+		}
 		if d < nearest && d < len(name) {
 			best, nearest = name, d
 		}

@@ -22,6 +22,8 @@ func TestFaults(t *testing.T) {
 		{"sub: {prefix: a}", "sub: unknown key (did you mean subjects?)"},
 		{"entirely_else: 1", "entirely_else: unknown key (from"},
 		{"nats.url: nats://h", "nats.url: unknown key"},
+		{"foo: 1", "foo: unknown key (from file /etc/vendstream.yaml, line 1)"},
+		{"\"\": 1", ": unknown key (from file /etc/vendstream.yaml, line 1)"},
 		{"NATS: {url: x}", "NATS: unknown key (did you mean nats?)"},
 		{account(", max_in_flght: 3"), "accounts[0].max_in_flght: unknown key (did you mean max_in_flight?)"},
 		{account(", purchase_limit: {request: 3}"), "accounts[0].purchase_limit.request: unknown key (did you mean requests?)"},
