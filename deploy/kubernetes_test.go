@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"path"
@@ -72,6 +73,11 @@ type container struct {
 		ReadOnlyRootFilesystem   bool  `yaml:"readOnlyRootFilesystem"`
 		AllowPrivilegeEscalation *bool `yaml:"allowPrivilegeEscalation"`
 	} `yaml:"securityContext"`
+	Resources struct {
+		Limits struct {
+			Memory string `yaml:"memory"`
+		} `yaml:"limits"`
+	} `yaml:"resources"`
 	VolumeMounts []struct {
 		Name      string `yaml:"name"`
 		MountPath string `yaml:"mountPath"`
@@ -133,6 +139,8 @@ func TestKubernetes(t *testing.T) {
 			for _, v := range c.Env {
 				env[v.Name] = v.Value
 			}
+			checkMemory(t, env["GOMEMLIMIT"], c.Resources.Limits.Memory)
+			delete(env, "GOMEMLIMIT")
 			checkVariables(t, name, env, cfg)
 			if !p.SecurityContext.RunAsNonRoot || p.SecurityContext.RunAsUser != 65532 || p.ServiceLinks ||
 				!c.SecurityContext.ReadOnlyRootFilesystem || c.SecurityContext.AllowPrivilegeEscalation == nil || *c.SecurityContext.AllowPrivilegeEscalation {
@@ -143,6 +151,22 @@ func TestKubernetes(t *testing.T) {
 				checkDaemon(t, o, cfg)
 			}
 		})
+	}
+}
+
+// checkMemory checks that the runtime's limit leaves a tenth of the container's, which
+// is for what the runtime does not count.
+func checkMemory(t *testing.T, runtime, container string) {
+	t.Helper()
+	var soft, hard int
+	if _, err := fmt.Sscanf(runtime, "%dMiB", &soft); err != nil {
+		t.Errorf("GOMEMLIMIT %q: %v", runtime, err)
+	}
+	if _, err := fmt.Sscanf(container, "%dMi", &hard); err != nil {
+		t.Errorf("memory limit %q: %v", container, err)
+	}
+	if soft*10 < hard*8 || soft*10 > hard*9+9 {
+		t.Errorf("GOMEMLIMIT %s does not fit to a limit of %s", runtime, container)
 	}
 }
 
