@@ -65,10 +65,6 @@ const (
 	// conflictRetry is the longest time before a purchase is looked at again whose
 	// reference another payload holds and has not brought to an end.
 	conflictRetry = 15 * time.Second
-	// formerLeader is how long nothing is believed that NATS does not know and Redis
-	// does. A server that led a stream, was stopped and has woken up answers from
-	// before that until it has looked for its quorum, which it does every ten seconds.
-	formerLeader = 30 * time.Second
 	// awayRetry is the time before a purchase is taken up again that Redis or
 	// NATS kept from being finished.
 	awayRetry = 2 * time.Second
