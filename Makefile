@@ -48,6 +48,8 @@ help:
 	@echo 'make failpoints  every fault at every effect, RUNS ($(RUNS)) times each, and a table'
 	@echo 'make isolation   how one account fares while another makes trouble'
 	@echo 'make bench-ledger, bench-poller, bench-processes, bench-accounts, bench-claims: see docs/capacity.md'
+	@echo 'make bench-others  vendstream beside consumers of Watermill, asynq and others; fetches modules'
+	@echo 'make bench-http    net/http beside fasthttp, with TLS; fetches modules'
 	@echo 'make bench-once  one iteration of every benchmark'
 
 .PHONY: check
@@ -58,6 +60,7 @@ check:
 	$(GO) vet -tags failpoint ./internal/app
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) run ./internal/importrules
+	@GO='$(GO)' sh .ci/others $(STATICCHECK)
 
 .PHONY: test
 test: tools
@@ -125,6 +128,14 @@ bench-accounts: tools
 .PHONY: bench-claims
 bench-claims: tools
 	$(GO) run ./cmd/vendlab bench claims $(BENCH)
+
+.PHONY: bench-others
+bench-others: tools
+	$(GO) run ./cmd/vendlab bench others $(BENCH)
+
+.PHONY: bench-http
+bench-http:
+	$(GO) run ./cmd/vendlab bench http $(BENCH)
 
 # Each process runs one history at a time: a seed then goes the same way every time.
 .PHONY: simulate

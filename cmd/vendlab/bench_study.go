@@ -26,7 +26,7 @@ func (p *program) study(cmd *cobra.Command, s *bench.Study, rounds int, program 
 		if s.Rounds < 1 || s.Rounds > 1000 {
 			return usage("--rounds must be 1 to 1000")
 		}
-		if err := checkProgram(s.Vendstream); err != nil {
+		if err := checkFile("vendstream", s.Vendstream); err != nil {
 			return err
 		}
 		if s.Dir != "" {
@@ -40,19 +40,6 @@ func (p *program) study(cmd *cobra.Command, s *bench.Study, rounds int, program 
 		return run(cmd)
 	})
 	return cmd
-}
-
-// checkProgram looks at --vendstream.
-func checkProgram(path string) error {
-	if path == "" {
-		return nil
-	}
-	if info, err := os.Stat(path); err != nil {
-		return usage("--vendstream: %w", err)
-	} else if info.IsDir() {
-		return usage("--vendstream %s is a directory", path)
-	}
-	return nil
 }
 
 // within is a wrong use where a number of a flag is outside its bounds.

@@ -12,11 +12,18 @@ import (
 )
 
 // asProgram makes the test binary vendlab itself, for the processes that bench and
-// chaos start.
-const asProgram = "VENDLAB_TEST_AS_PROGRAM"
+// chaos start; asOther makes it a program of others.
+const (
+	asProgram = "VENDLAB_TEST_AS_PROGRAM"
+	asOther   = "other"
+)
 
 func init() {
-	if os.Getenv(asProgram) != "" {
+	switch os.Getenv(asProgram) {
+	case "":
+	case asOther:
+		otherMain(os.Args[1:])
+	default:
 		main()
 	}
 }

@@ -48,12 +48,15 @@ const longest = 6 * time.Second
 const enough = 5
 
 // backlog is how many purchases a run works off at a point.
-func (o Options) backlog(at point) int {
-	if at.latency == 0 {
-		return o.Purchases
+func (o Options) backlog(at point) int { return at.backlog(o.Purchases) }
+
+// backlog is how much of most can be done at a point in the time of a run.
+func (p point) backlog(most int) int {
+	if p.latency == 0 {
+		return most
 	}
-	possible := int(float64(at.inFlight) * float64(longest) / float64(at.latency))
-	return min(o.Purchases, max(possible, enough*at.inFlight))
+	possible := int(float64(p.inFlight) * float64(longest) / float64(p.latency))
+	return min(most, max(possible, enough*p.inFlight))
 }
 
 // Run measures and prints the report: for every latency and every in-flight the

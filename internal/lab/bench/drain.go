@@ -16,6 +16,11 @@ func (w *world) drain(ctx context.Context, o one, n int) (figures, error) {
 	if err := w.fill(ctx, o.prefix, 0, n); err != nil {
 		return nil, err
 	}
+	if o.other != "" {
+		if err := w.prepareOther(ctx, o); err != nil {
+			return nil, err
+		}
+	}
 	r, err := w.start(ctx, o)
 	if err != nil {
 		return nil, err
@@ -56,6 +61,9 @@ func (w *world) drain(ctx context.Context, o one, n int) (figures, error) {
 	stamps, err := w.stamps(ctx, publisher.Subjects{Prefix: o.prefix}.ResultsStream(), n)
 	if err != nil {
 		return nil, err
+	}
+	if err := w.complete(ctx, o.prefix, stamps); err != nil {
+		return nil, r.program.explain(err)
 	}
 	times := make([]time.Time, len(stamps))
 	between := 0

@@ -71,15 +71,23 @@ func beginServer(ctx context.Context, name, log, path string, args ...string) (*
 }
 
 func beginServerWithin(ctx context.Context, wait time.Duration, name, log, path string, args ...string) (*process, string, error) {
+	var where address
+	p, err := beginSaying(ctx, wait, &where, name, log, path, args...)
+	return p, where.URL, err
+}
+
+// beginSaying starts a program and reads into what the line of JSON that it writes to
+// standard output when it is ready.
+func beginSaying(ctx context.Context, wait time.Duration, what any, name, log, path string, args ...string) (*process, error) {
 	in, out, err := os.Pipe()
 	if err != nil {
-		return nil, "", fmt.Errorf("bench: %w", err)
+		return nil, fmt.Errorf("bench: %w", err)
 	}
 	defer func() { _ = in.Close() }()
 	p, err := begin(name, log, out, path, args...)
 	_ = out.Close() // the child has its own
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	said := make(chan string, 1)
 	go func() {
@@ -88,11 +96,10 @@ func beginServerWithin(ctx context.Context, wait time.Duration, name, log, path 
 	}()
 	late := time.NewTimer(wait)
 	defer late.Stop()
-	var where address
 	select {
 	case line := <-said:
-		if json.Unmarshal([]byte(line), &where) == nil {
-			return p, where.URL, nil
+		if json.Unmarshal([]byte(line), what) == nil {
+			return p, nil
 		}
 		err = errors.New("it ended before it was ready")
 	case <-late.C:
@@ -101,7 +108,25 @@ func beginServerWithin(ctx context.Context, wait time.Duration, name, log, path 
 		err = context.Cause(ctx)
 	}
 	p.kill()
-	return nil, "", p.explain(err)
+	return nil, p.explain(err)
+}
+
+// runToEnd runs a program until it ends by itself, which it has to do well.
+func runToEnd(ctx context.Context, name, log, path string, args ...string) error {
+	p, err := begin(name, log, nil, path, args...)
+	if err != nil {
+		return err
+	}
+	defer p.kill()
+	select {
+	case <-p.exited:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if p.err != nil {
+		return p.explain(p.err)
+	}
+	return nil
 }
 
 // explain adds what the program said last.

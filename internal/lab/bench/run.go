@@ -52,8 +52,18 @@ type one struct {
 	point
 	subject subject
 	prefix  string
-	binary  string // path of vendstream
+	binary  string // path of vendstream, or of the other program
 	profile string // directory for profiles; "": none
+	// other is what binary is asked to be, where it is a program of others; "": it is
+	// the subject. See OthersOptions.
+	other string
+}
+
+func (o one) name() string {
+	if o.other != "" {
+		return o.other
+	}
+	return o.subject.String()
 }
 
 // running is a run while it is under way.
@@ -85,9 +95,13 @@ func (w *world) start(ctx context.Context, o one) (_ *running, err error) {
 	}
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	r.metrics = "http://" + addr + "/metrics"
-	path, args := w.self, []string{"bench", "loop", "--nats-url", w.natsURL, "--vendor-url", r.url, "--prefix", o.prefix,
+	flags := []string{"--nats-url", w.natsURL, "--vendor-url", r.url, "--prefix", o.prefix,
 		"--in-flight", strconv.Itoa(o.inFlight), "--http-addr", addr}
-	if o.subject == vendstream {
+	path, args := w.self, append([]string{"bench", "loop"}, flags...)
+	switch {
+	case o.other != "":
+		path, args = o.binary, append([]string{o.other, "--redis-url", w.redisURL}, flags...)
+	case o.subject == vendstream:
 		config, err := w.configure(o.prefix, r.url, addr, o.inFlight)
 		if err != nil {
 			return nil, err
@@ -104,7 +118,7 @@ func (w *world) start(ctx context.Context, o one) (_ *running, err error) {
 		}
 		args = append(args, "--profile", dir)
 	}
-	r.program, err = begin(o.subject.String(), w.file(o.prefix+".log"), nil, path, args...)
+	r.program, err = begin(o.name(), w.file(o.prefix+".log"), nil, path, args...)
 	return r, err
 }
 

@@ -104,18 +104,57 @@ func (w *world) stamps(ctx context.Context, stream string, n int) ([]stamp, erro
 	return all, nil
 }
 
-// settled waits until every request is acknowledged: the results are stored by
-// then, and the acks follow them.
+// complete fails where the results, which stamps are the first of, are not one for
+// each purchase of the backlog.
+func (w *world) complete(ctx context.Context, prefix string, stamps []stamp) error {
+	all, err := w.stored(ctx, publisher.Subjects{Prefix: prefix}.ResultsStream())
+	if err != nil {
+		return err
+	}
+	return oneEach(stamps, all)
+}
+
+// oneEach fails where the stamps are not one for each number from 0 on, or are not
+// all that is stored.
+func oneEach(stamps []stamp, stored int) error {
+	if stored != len(stamps) {
+		return fmt.Errorf("bench: there are %d results for %d purchases", stored, len(stamps))
+	}
+	seen := make([]bool, len(stamps))
+	for _, s := range stamps {
+		if s.number < 0 || s.number >= len(seen) {
+			return fmt.Errorf("bench: there is a result of %s, which nobody asked for", reference(s.number))
+		}
+		if seen[s.number] {
+			return fmt.Errorf("bench: there are two results of %s", reference(s.number))
+		}
+		seen[s.number] = true
+	}
+	return nil
+}
+
+// settled waits until every request that was delivered is acknowledged, and every
+// one delivered: the results are stored by then, and the acks follow them. Programs
+// of others may have a consumer of their own; one that nothing was delivered to is
+// not what is measured.
 func (w *world) settled(ctx context.Context, prefix string) error {
-	stream := publisher.Subjects{Prefix: prefix}.RequestsStream()
+	stream, err := w.js.Stream(ctx, publisher.Subjects{Prefix: prefix}.RequestsStream())
+	if err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
 	var open int
 	for range 200 {
-		c, err := w.js.Consumer(ctx, stream, account)
-		if err != nil {
+		open = 0
+		consumers := stream.ListConsumers(ctx)
+		for info := range consumers.Info() {
+			if info.Delivered.Consumer > 0 {
+				open += int(info.NumPending) + info.NumAckPending
+			}
+		}
+		if err := consumers.Err(); err != nil {
 			return fmt.Errorf("bench: %w", err)
 		}
-		info := c.CachedInfo()
-		if open = int(info.NumPending) + info.NumAckPending; open == 0 {
+		if open == 0 {
 			return nil
 		}
 		if err := sleep(ctx, 25*time.Millisecond); err != nil {
