@@ -11,6 +11,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"github.com/vendstream/vendstream/internal/purchase"
+	"github.com/vendstream/vendstream/internal/quota"
 )
 
 // Nothing is pulled while Redis is away, readiness says so, and it goes on once
@@ -170,6 +171,24 @@ func TestPermitsFollowTheWork(t *testing.T) {
 		}
 		l.mu.Unlock()
 		stop()
+	})
+}
+
+// The permits of the last pull before an account has nothing to do go back, though
+// their validity is over by then.
+func TestIdleKeepsNoPermit(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		l := newLimiter(t, 10)
+		w.config.Limiter = l
+		c := New(w.config)
+		c.permits.taken, c.permits.handed = 4, 4
+		if n := c.Admit(t.Context(), 20); n != 8 {
+			t.Fatalf("admitted %d", n)
+		}
+		time.Sleep(quota.Validity + time.Second)
+		if n := c.Admit(t.Context(), 20); n != 1 || l.back != 8 {
+			t.Errorf("admitted %d, %d given back", n, l.back)
+		}
 	})
 }
 

@@ -81,6 +81,7 @@ const (
 // Consumer works through one account's requests.
 type Consumer struct {
 	config  Config
+	notes   notes
 	pool    *worker.Pool
 	leases  *leases
 	permits permits

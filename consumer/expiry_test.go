@@ -237,3 +237,40 @@ func TestClaimSaysThatACallMayFollow(t *testing.T) {
 		})
 	}
 }
+
+// Redis is away, and a request is put back without a claim. When Redis is there again
+// the request's time is over, and its second delivery does not count as one after
+// which a call may have been made.
+func TestExpiresWhileRedisIsAway(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		l := newLimiter(t, 10)
+		w.config.Limiter = l
+		_, stop := w.start()
+		w.pass(5 * time.Second) // idle
+		l.mu.Lock()
+		l.failing["take"] = errInjected
+		l.mu.Unlock()
+		w.mu.Lock()
+		for range 1000 {
+			w.faults["claim"] = append(w.faults["claim"], fails)
+			w.faults["ping"] = append(w.faults["ping"], fails)
+		}
+		w.mu.Unlock()
+		w.pass(5 * time.Second) // Redis is away, and the account idle
+		m := w.publish(body("ref", "50"), "Vendstream-Expires-At", time.Now().Add(10*time.Second).UTC().Format(time.RFC3339Nano))
+		w.script["ref"] = append(w.script["ref"], completed)
+		w.pass(20 * time.Second) // past its time
+		l.mu.Lock()
+		delete(l.failing, "take")
+		l.mu.Unlock()
+		w.mu.Lock()
+		delete(w.faults, "claim")
+		delete(w.faults, "ping")
+		w.mu.Unlock()
+		w.pass(20 * time.Second)
+		stop()
+		if r := w.results["ref"]; len(w.calls) != 0 || m.Count < 2 || r.Source != purchase.SourceExpiry {
+			t.Errorf("%d calls, delivered %d times, result %+v", len(w.calls), m.Count, r)
+		}
+	})
+}

@@ -87,6 +87,7 @@ func (c *Consumer) claim(ctx context.Context, jobs []*job) {
 	for i, j := range jobs {
 		if err != nil {
 			j.fault = err
+			c.notes.change(j.delivery, func(n *note) { n.unclaimed++ })
 			continue
 		}
 		j.answer = answers[i]
@@ -122,6 +123,14 @@ func (c *Consumer) look(ctx context.Context, jobs []*job) {
 // task is the job as the pool runs it.
 func (j *job) task(work, stop context.Context) worker.Disposition {
 	defer j.returnPermit(work)
+	end := j.handle(work, stop)
+	if end.IsDone() {
+		j.c.notes.forget(j.delivery)
+	}
+	return end
+}
+
+func (j *job) handle(work, stop context.Context) worker.Disposition {
 	switch {
 	case j.buried:
 		return worker.Done()
@@ -166,6 +175,8 @@ var conflictRejection = &purchase.Rejection{
 	Detail: "the merchantReference was used before with another payload; that purchase is untouched. A new purchase needs a new reference",
 }
 
+var errNotSeen = errors.New("consumer: Redis knows an end of the purchase that the streams do not show: they are asked again in half a minute")
+
 // repeat is a purchase that Redis holds as handed over or settled. It leaves
 // nothing behind where the streams say so too.
 func (j *job) repeat(work, stop context.Context) worker.Disposition {
@@ -179,14 +190,13 @@ func (j *job) repeat(work, stop context.Context) worker.Disposition {
 	// Redis knows more than the streams. Where they have a result that says that
 	// nothing was bought, a purchase now would make it a lie: so they are asked once
 	// more, when nobody answers for them who is not their leader any longer.
-	if !worker.Sleep(stop, formerLeader) {
-		return j.putBack(0, errStopping)
-	}
-	if end, found, err = j.adopt(work); err != nil {
-		return j.putBack(awayRetry, err)
-	}
-	if found {
-		return end
+	note := j.c.notes.change(j.delivery, func(n *note) {
+		if n.unseen.IsZero() {
+			n.unseen = time.Now()
+		}
+	})
+	if wait := formerLeader - time.Since(note.unseen); wait > 0 {
+		return j.putBack(wait, errNotSeen)
 	}
 	// They lost it, or it is older than they remember. The purchase is taken up again
 	// under the same reference.
@@ -204,6 +214,7 @@ func (j *job) repeat(work, stop context.Context) worker.Disposition {
 		j.answer.TransactionID = was.TransactionID
 	}
 	j.answered = was.State == purchase.Pending
+	j.c.notes.forget(j.delivery)
 	return j.held(work, stop)
 }
 
@@ -217,6 +228,8 @@ func (j *job) held(work, stop context.Context) worker.Disposition {
 	j.acted = j.mayHaveActed()
 	j.actedBefore = j.acted
 	j.marked = j.answer.Sent
+	// A transaction is the vendor's answer, whoever got it: the poller asks for it.
+	j.answered = j.answered || j.answer.TransactionID != ""
 	end, found, err := j.adopt(work)
 	if err != nil {
 		return j.putBackHeld(work, awayRetry, err)
@@ -252,8 +265,11 @@ func (j *job) mayHaveActed() bool {
 	}
 	// The state and not the verdict: where the answer to a claim was lost and
 	// asked for again, the claim reads as held by this very owner.
-	return j.answer.State == purchase.Claimed ||
-		(j.answer.State == purchase.Absent && j.delivery.Count > 1)
+	if j.answer.State != purchase.Absent {
+		return j.answer.State == purchase.Claimed
+	}
+	// Deliveries that this process itself has put back without a claim have not called.
+	return j.delivery.Count-1 > j.c.notes.get(j.delivery).unclaimed
 }
 
 // adopt asks the streams for the purchase. What is found ends the message: as a
@@ -346,7 +362,7 @@ func (j *job) putBackHeld(work context.Context, after time.Duration, why error) 
 }
 
 func (j *job) returnPermit(work context.Context) {
-	if j.c.config.Limiter == nil || j.permit.Len() == 0 {
+	if j.c.config.Limiter == nil || j.permit.Unused() == 0 {
 		return
 	}
 	if err := j.c.config.Limiter.GiveBack(work, j.permit); err != nil {

@@ -76,8 +76,8 @@ func (l *limiter) GiveBack(ctx context.Context, p quota.Permits) error {
 	if err := l.failing["give back"]; err != nil {
 		return err
 	}
-	l.left += p.Len()
-	l.back += p.Len()
+	l.left += p.Unused()
+	l.back += p.Unused()
 	l.grant = 0
 	return l.inner.GiveBack(ctx, p)
 }

@@ -60,7 +60,7 @@ func (p *permits) wanted() int {
 
 // giveBack returns what the last pull found no message for.
 func (p *permits) giveBack(ctx context.Context, report func(error)) {
-	if p.limiter == nil || p.granted.Len() == 0 {
+	if p.limiter == nil || p.granted.Unused() == 0 {
 		return
 	}
 	if err := p.limiter.GiveBack(ctx, p.granted); err != nil {

@@ -22,7 +22,7 @@ type Records interface {
 	MarkSettled(ctx context.Context, k dedupe.Key, d purchase.Digest) (purchase.ClaimState, error)
 	// HoldPost is the right to post a pending purchase again, for one poller at
 	// a time.
-	HoldPost(ctx context.Context, c dedupe.Claim, lease time.Duration) (bool, error)
+	HoldPost(ctx context.Context, c dedupe.Claim, lease time.Duration) (dedupe.Hold, error)
 }
 
 // Ledger reads the streams: what is known for certain of a purchase.

@@ -61,9 +61,9 @@ func (w *world) MarkSettled(ctx context.Context, k dedupe.Key, d purchase.Digest
 	return was, err
 }
 
-func (w *world) HoldPost(ctx context.Context, c dedupe.Claim, lease time.Duration) (ours bool, err error) {
-	err = w.do("hold", func() { ours, _ = w.redis.HoldPost(ctx, c, lease) })
-	return ours && err == nil, err
+func (w *world) HoldPost(ctx context.Context, c dedupe.Claim, lease time.Duration) (hold dedupe.Hold, err error) {
+	err = w.do("hold", func() { hold, _ = w.redis.HoldPost(ctx, c, lease) })
+	return hold, err
 }
 
 func (w *world) Result(context.Context, string, string) (found *purchase.Result, err error) {

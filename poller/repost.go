@@ -17,6 +17,13 @@ var (
 	errNotCalled = errors.New("poller: the vendor may not be called now")
 )
 
+// answered says that Redis names a transaction of which the hand-off knows nothing.
+type answered struct{ transactionID string }
+
+func (*answered) Error() string {
+	return "poller: Redis names a transaction of this purchase, and the hand-off names none"
+}
+
 // movedOn says that the purchase is no longer this hand-off's to post.
 type movedOn struct{ end worker.Disposition }
 
@@ -35,8 +42,12 @@ func (j *job) repost(work, stop context.Context) worker.Disposition {
 		return end
 	}
 	// decide saw no transaction in the hand-off. Where Redis names one the vendor has
-	// answered since, and NATS has said so before, whatever it says now.
+	// answered since, and NATS has said so before, whatever it says now: the hand-off is
+	// brought back to that, so that the poller can ask for the transaction.
 	outcome, err := j.post(work, stop, true)
+	if known := (*answered)(nil); errors.As(err, &known) {
+		return j.upgrade(work, purchase.Outcome{Kind: purchase.InFlight, TransactionID: known.transactionID})
+	}
 	if err != nil {
 		return j.notPosted(err)
 	}
@@ -125,7 +136,10 @@ func (j *job) post(work, stop context.Context, unanswered bool) (purchase.Outcom
 	if err != nil {
 		return purchase.Outcome{}, err
 	}
-	if !held {
+	switch {
+	case held.TransactionID != "":
+		return purchase.Outcome{}, &answered{held.TransactionID}
+	case !held.Ours:
 		return purchase.Outcome{}, errHeld
 	}
 	start := time.Now()

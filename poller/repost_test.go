@@ -119,15 +119,16 @@ func TestOnlyOnePosts(t *testing.T) {
 }
 
 // What Redis knows of an answer forbids a post, though the hand-off says that there
-// was none: a leader of NATS that is one no longer has delivered it.
+// was none: NATS has lost the newer one, or a leader that is one no longer has
+// delivered it. The hand-off is brought back to it.
 func TestAnswerKnownToRedisAlone(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		m := w.open(purchase.OpenUnknown, "")
 		w.redis.MarkPending(t.Context(), w.key(), w.request("50").Digest, "tx-9", 2)
 		w.looks, w.posts = []purchase.Outcome{outcome(purchase.NotFound)}, []purchase.Outcome{failed}
 		w.run(10 * time.Minute)
-		if len(w.bodies) != 0 || m.acked {
-			t.Errorf("%d posts, acked %v", len(w.bodies), m.acked)
+		if h, _ := w.newest(); len(w.bodies) != 0 || !m.acked || h == nil || h.State != purchase.OpenInFlight || h.TransactionID != "tx-9" {
+			t.Errorf("%d posts, acked %v, hand-off %+v", len(w.bodies), m.acked, h)
 		}
 	})
 }

@@ -40,7 +40,8 @@ func (s *Store) last(ctx context.Context, stream, subject string) (*stored, erro
 	return get(ctx, s.Wire, stream, query{LastBySubject: subject})
 }
 
-// lastOfAll is last for many subjects in one round trip.
+// lastOfAll is last for many subjects. All of it has the time of one read: where the
+// server is so far away that this is not enough, each has to be read by itself.
 func (s *Store) lastOfAll(ctx context.Context, stream string, subjects []string) ([]*stored, error) {
 	asks := make([]Ask, len(subjects))
 	for i, subject := range subjects {

@@ -14,7 +14,7 @@ type Wire interface {
 	Publish(ctx context.Context, m *nats.Msg, options ...jetstream.PublishOpt) (*jetstream.PubAck, error)
 	PublishAsync(m *nats.Msg, options ...jetstream.PublishOpt) (jetstream.PubAckFuture, error)
 	Request(ctx context.Context, subject string, body []byte) (*nats.Msg, error)
-	// RequestAll sends all of them before it waits for the first reply, and returns
+	// RequestAll sends the next of them with each reply, a few at once, and returns
 	// the replies in the same order. An error means that one of them is missing.
 	RequestAll(ctx context.Context, asks []Ask) ([]*nats.Msg, error)
 }

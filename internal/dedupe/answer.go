@@ -51,6 +51,20 @@ func readAnswer(raw any) (Answer, error) {
 	}, nil
 }
 
+// readHold reads what holdScript returns.
+func readHold(raw any) (Hold, error) {
+	parts, ok := raw.([]any)
+	if !ok || len(parts) != 2 {
+		return Hold{}, errAnswer
+	}
+	ours, err := yes(parts[0])
+	txid, ok := parts[1].(string)
+	if err != nil || !ok {
+		return Hold{}, errAnswer
+	}
+	return Hold{Ours: ours, TransactionID: txid}, nil
+}
+
 func readState(what string, raw any) (purchase.ClaimState, error) {
 	state, ok := raw.(string)
 	if !ok {

@@ -78,9 +78,9 @@ func TestReopenOnlyWhatIsStillSo(t *testing.T) {
 				t.Fatalf("reopen from %s: %+v, %v, want %v", from, got, err, want)
 			}
 		}
-		must(t, true)(s.HoldPost(t.Context(), other, brief))
+		must(t, true)(ours(s.HoldPost(t.Context(), other, brief)))
 		reopen(purchase.Settled, purchase.ClaimPending)
-		must(t, true)(s.HoldPost(t.Context(), other, time.Hour))
+		must(t, true)(ours(s.HoldPost(t.Context(), other, time.Hour)))
 		reopen(purchase.Pending, purchase.ClaimInFlight) // a poller is at it
 		before(t, purchase.Pending)(settled(t.Context(), s, other))
 		reopen(purchase.Pending, purchase.ClaimSettled)
@@ -100,20 +100,20 @@ func TestReopenOnlyWhatIsStillSo(t *testing.T) {
 func TestHoldPostIsExclusive(t *testing.T) {
 	conformance(t, func(t *testing.T, h *harness) {
 		s, a, b := h.store(), claimOf("r", "a"), claimOf("r", "b")
-		must(t, true)(s.HoldPost(t.Context(), a, brief)) // creates the record
+		must(t, true)(ours(s.HoldPost(t.Context(), a, brief))) // creates the record
 		h.pass(brief)
-		must(t, true)(s.HoldPost(t.Context(), b, time.Hour)) // a's is over
-		must(t, false)(s.HoldPost(t.Context(), a, time.Hour))
+		must(t, true)(ours(s.HoldPost(t.Context(), b, time.Hour))) // a's is over
+		must(t, false)(ours(s.HoldPost(t.Context(), a, time.Hour)))
 		before(t, purchase.Pending)(pending(t.Context(), s, a)) // does not end the hold
-		must(t, false)(s.HoldPost(t.Context(), a, time.Hour))
-		must(t, true)(s.HoldPost(t.Context(), b, time.Hour)) // renews
+		must(t, false)(ours(s.HoldPost(t.Context(), a, time.Hour)))
+		must(t, true)(ours(s.HoldPost(t.Context(), b, time.Hour))) // renews
 		before(t, purchase.Pending)(settled(t.Context(), s, a))
-		must(t, false)(s.HoldPost(t.Context(), b, time.Hour))
+		must(t, false)(ours(s.HoldPost(t.Context(), b, time.Hour)))
 
 		worked := claimOf("worked on", "consumer")
 		expect(t, s, worked, purchase.ClaimNew)
 		worked.Owner = "poller"
-		must(t, false)(s.HoldPost(t.Context(), worked, 0))
+		must(t, false)(ours(s.HoldPost(t.Context(), worked, 0)))
 		if got := h.state(t, s, worked.Key); got != purchase.Claimed {
 			t.Errorf("a running claim became %q", got)
 		}

@@ -74,7 +74,7 @@ func TestLostAnswers(t *testing.T) {
 		losing()
 		before(t, purchase.Pending)(pending(ctx, s, c))
 		losing()
-		must(t, true)(s.HoldPost(ctx, c, 0))
+		must(t, true)(ours(s.HoldPost(ctx, c, 0)))
 		losing()
 		before(t, purchase.Settled)(settled(ctx, s, c))
 		losing()

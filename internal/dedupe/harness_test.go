@@ -186,3 +186,6 @@ func pending(ctx context.Context, s *Store, c Claim) (purchase.ClaimState, error
 func settled(ctx context.Context, s *Store, c Claim) (purchase.ClaimState, error) {
 	return s.MarkSettled(ctx, c.Key, c.Digest)
 }
+
+// ours is whether the right was given, for must.
+func ours(h Hold, err error) (bool, error) { return h.Ours, err }

@@ -104,13 +104,18 @@ func (m *model) settled(d purchase.Digest, now, ttl int64) purchase.ClaimState {
 	return was
 }
 
-func (m *model) hold(c Claim, now, lease int64) bool {
+func (m *model) hold(c Claim, now, lease int64) Hold {
 	m.tick(now)
-	if m.state == purchase.Settled || c.Unanswered && m.txid != "" || (m.state != purchase.Released && m.heldByAnother(c.Owner, now)) {
-		return false
+	switch {
+	case m.state == purchase.Settled:
+		return Hold{}
+	case c.Unanswered && m.txid != "":
+		return Hold{TransactionID: m.txid}
+	case m.state != purchase.Released && m.heldByAnother(c.Owner, now):
+		return Hold{}
 	}
 	m.state, m.digest, m.owner, m.lease, m.sent = purchase.Pending, c.Digest, c.Owner, now+lease, true
-	return true
+	return Hold{Ours: true}
 }
 
 // Random calls, each of them sent twice at times as after a lost answer, are

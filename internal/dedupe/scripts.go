@@ -205,18 +205,22 @@ return state
 //	ARGV[3]  lease in milliseconds
 //	ARGV[4]  1: as far as the poller knows the vendor named no transaction
 //
-// Returns 1, or 0 where another owner's lease runs, the record is settled, or it
-// names a transaction of which the poller does not know.
+// Returns {1, ”}; {0, txid} where the record names a transaction of which the
+// poller does not know; {0, ”} where the record is settled or another owner's
+// lease runs.
 var holdScript = redis.NewScript(prelude + `
-if state == 'settled' or (txid ~= '' and ARGV[4] == '1') then
-  return 0
+if state == 'settled' then
+  return {0, ''}
+end
+if txid ~= '' and ARGV[4] == '1' then
+  return {0, txid}
 end
 if owner ~= ARGV[1] and lease > now then
-  return 0
+  return {0, ''}
 end
 sent = 1
 save('state', 'pending', 'owner', ARGV[1], 'lease', ends(ARGV[3]), 'digest', ARGV[2])
-return 1
+return {1, ''}
 `)
 
 // scripts are all of them, to be loaded together.

@@ -66,22 +66,37 @@ func (s *Store) Reopen(ctx context.Context, c Claim, from purchase.ClaimState) (
 	return answer, nil
 }
 
+// Hold is what HoldPost says.
+type Hold struct {
+	// Ours: the right was given.
+	Ours bool
+	// TransactionID is the one that the record names, where it was not given for that.
+	TransactionID string
+}
+
 // HoldPost gives one poller the right to post a pending purchase again, for
 // lease from now (Config.Lease where it is zero or less). The same owner renews
 // it. The poller holds the hand-off, so a record that is absent or released, or
-// whose claim has ended, becomes pending with the hand-off's digest. False:
-// another owner's hold or claim still runs, the purchase is settled, or the record
-// names a transaction and the claim is Unanswered.
+// whose claim has ended, becomes pending with the hand-off's digest. It is not given
+// where another owner's hold or claim still runs, the purchase is settled, or the
+// record names a transaction and the claim is Unanswered.
 //
 // The hold ends by itself, when the purchase is settled, or when its record is
 // lost; MarkPending leaves it.
-func (s *Store) HoldPost(ctx context.Context, c Claim, lease time.Duration) (bool, error) {
+func (s *Store) HoldPost(ctx context.Context, c Claim, lease time.Duration) (Hold, error) {
 	if lease <= 0 {
 		lease = s.cfg.Lease
 	}
-	held, err := s.owned(ctx, c, holdScript, c.Owner, fingerprint(c.Digest), milliseconds(lease), flag(c.Unanswered))
-	if err != nil {
-		return false, fmt.Errorf("dedupe: hold post: %w", err)
+	if err := c.check(); err != nil {
+		return Hold{}, fmt.Errorf("dedupe: hold post: %w", err)
 	}
-	return held, nil
+	raw, err := s.one(ctx, holdScript, s.key(c.Key), c.Owner, fingerprint(c.Digest), milliseconds(lease), flag(c.Unanswered))
+	if err != nil {
+		return Hold{}, fmt.Errorf("dedupe: hold post: %w", err)
+	}
+	hold, err := readHold(raw)
+	if err != nil {
+		return Hold{}, fmt.Errorf("dedupe: hold post: %w", err)
+	}
+	return hold, nil
 }

@@ -30,10 +30,10 @@ var situations = []struct {
 		before(t, purchase.Absent)(pending(t.Context(), h.store(), c))
 	}},
 	{"held by a poller", purchase.Pending, func(t *testing.T, h *harness, c Claim) {
-		must(t, true)(h.store().HoldPost(t.Context(), c, 0))
+		must(t, true)(ours(h.store().HoldPost(t.Context(), c, 0)))
 	}},
 	{"hold over", purchase.Pending, func(t *testing.T, h *harness, c Claim) {
-		must(t, true)(h.store().HoldPost(t.Context(), c, brief))
+		must(t, true)(ours(h.store().HoldPost(t.Context(), c, brief)))
 		h.pass(brief)
 	}},
 	{"settled", purchase.Settled, func(t *testing.T, h *harness, c Claim) {

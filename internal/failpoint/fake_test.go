@@ -71,9 +71,9 @@ func (f fake) MarkSettled(context.Context, dedupe.Key, purchase.Digest) (purchas
 	return purchase.Settled, nil
 }
 func (f fake) Ping(context.Context) error { *f.calls++; return nil }
-func (f fake) HoldPost(context.Context, dedupe.Claim, time.Duration) (bool, error) {
+func (f fake) HoldPost(context.Context, dedupe.Claim, time.Duration) (dedupe.Hold, error) {
 	*f.calls++
-	return true, nil
+	return dedupe.Hold{Ours: true}, nil
 }
 
 func (f fake) Result(context.Context, string, string) (*purchase.Result, error) {

@@ -43,8 +43,8 @@ func (r pollRecords) MarkSettled(ctx context.Context, k dedupe.Key, d purchase.D
 	})
 }
 
-func (r pollRecords) HoldPost(ctx context.Context, c dedupe.Claim, lease time.Duration) (bool, error) {
-	return value(r.at, "records.holdpost", func() (bool, error) { return r.next.HoldPost(r.ctx(ctx), c, lease) })
+func (r pollRecords) HoldPost(ctx context.Context, c dedupe.Claim, lease time.Duration) (dedupe.Hold, error) {
+	return value(r.at, "records.holdpost", func() (dedupe.Hold, error) { return r.next.HoldPost(r.ctx(ctx), c, lease) })
 }
 
 type pollDead struct {

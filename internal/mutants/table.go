@@ -69,7 +69,9 @@ var mutants = []mutant{
 	one("claim not released", "consumer/job.go", "if _, err := j.c.config.Claims.Release(ctx, j.hold.claim, j.attempts, j.acted); err != nil {", "if err := ctx.Err(); err != nil {", "./consumer"),
 	one("release forgets that a call may have been made", "consumer/job.go", "j.hold.claim, j.attempts, j.acted); err", "j.hold.claim, j.attempts, false); err", "./consumer"),
 	one("a hand-off that is not seen is taken for ended", "poller/repost.go", "case newest > j.delivery.Sequence:", "case newest != j.delivery.Sequence:", "./poller"),
-	one("a former leader believed over Redis: settled", "consumer/job.go", "if !worker.Sleep(stop, formerLeader) {", "if stop.Err() != nil {", "./consumer"),
+	one("a former leader believed over Redis: settled", "consumer/job.go", "wait := formerLeader - time.Since(note.unseen); wait > 0 {", "wait := formerLeader - time.Since(note.unseen); wait > formerLeader {", "./consumer"),
 	one("a former leader believed over Redis: answered", "poller/repost.go", "j.post(work, stop, true)", "j.post(work, stop, false)", "./poller"),
-	one("posting again takes no right", "poller/repost.go", "\tif !held {", "\tif !held && claim.Owner == \"\" {", "./poller"),
+	one("a transaction that Redis names is not asked for", "consumer/job.go", "j.answered = j.answered || j.answer.TransactionID != \"\"", "", "./consumer"),
+	one("a delivery without a claim counts as a call", "consumer/job.go", "return j.delivery.Count-1 > j.c.notes.get(j.delivery).unclaimed", "return j.delivery.Count > 1", "./consumer"),
+	one("posting again takes no right", "poller/repost.go", "case !held.Ours:", "case !held.Ours && claim.Owner == \"\":", "./poller"),
 }

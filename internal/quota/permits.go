@@ -28,6 +28,17 @@ func (p Permits) Len() int {
 	return p.set.good()
 }
 
+// Unused is how many permits are there, also where their validity is over: until they
+// are given back the account's limit counts them.
+func (p Permits) Unused() int {
+	if p.set == nil {
+		return 0
+	}
+	p.set.mu.Lock()
+	defer p.set.mu.Unlock()
+	return len(p.set.names) + p.set.unnamed
+}
+
 // Use consumes one permit, right before the call that it permits. False says
 // that none is left or their validity is over: the call must not be made.
 func (p Permits) Use() bool {

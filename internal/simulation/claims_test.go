@@ -75,8 +75,8 @@ func (c *claims) MarkSettled(ctx context.Context, k dedupe.Key, d purchase.Diges
 	return atRedis(ctx, c, "mark settled", k.Reference, func() (purchase.ClaimState, error) { return c.redis.MarkSettled(ctx, k, d) })
 }
 
-func (c *claims) HoldPost(ctx context.Context, one dedupe.Claim, lease time.Duration) (bool, error) {
-	return atRedis(ctx, c, "hold post", one.Key.Reference, func() (bool, error) { return c.redis.HoldPost(ctx, one, lease) })
+func (c *claims) HoldPost(ctx context.Context, one dedupe.Claim, lease time.Duration) (dedupe.Hold, error) {
+	return atRedis(ctx, c, "hold post", one.Key.Reference, func() (dedupe.Hold, error) { return c.redis.HoldPost(ctx, one, lease) })
 }
 
 func (c *claims) Ping(ctx context.Context) error {

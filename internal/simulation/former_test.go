@@ -10,12 +10,12 @@ import (
 )
 
 // former is a spell in which a server that led a stream, was stopped and woke up
-// takes itself for its leader still: to those who are connected to it it answers,
-// and delivers, from before it was stopped. What is published to it or
-// acknowledged there is lost. It ends when it hears from the others.
+// takes itself for its leader still: it answers, and delivers, from before it was
+// stopped, beside the leader, who hears all of it too. It ends when it hears from
+// the others.
 type former struct {
 	asOf, until time.Time
-	heard       func(process string) bool // by whom
+	heard       func(process string) bool // and not the leader, this time
 	reads       bool                      // it led the stream
 	delivers    bool                      // it led its consumers, which need not be the same server
 	given       map[given]bool
@@ -48,14 +48,22 @@ func (w *world) formers(ctx context.Context) {
 			return
 		case <-time.After(formerApart + d.upTo(time.Minute)):
 		}
-		s := w.streams.all[d.intn(len(w.streams.all))]
+		// One server leads several streams and their consumers. Whoever asks is answered
+		// by it and by the leader, and hears the first.
+		which := 1 + d.intn(15)
 		stopped, lasts := d.upTo(longestStopped), d.upTo(longestFormer)
-		w.fate.note("world", "former leader: "+short(s.config.Name), "", fmt.Sprint(stopped, " ago, for ", lasts))
-		led := 1 + d.intn(3)
-		s.fallBack(&former{
-			asOf: time.Now().Add(-stopped), until: time.Now().Add(lasts), reads: led&1 != 0, delivers: led&2 != 0, given: map[given]bool{},
-			heard: func(process string) bool { return newDice(w.fate.seed, "former", fmt.Sprint(n), process).percent(50) },
-		})
+		until := time.Now().Add(lasts)
+		for i, s := range w.streams.all {
+			led := 1 + d.intn(3)
+			if which>>i&1 == 0 {
+				continue
+			}
+			w.fate.note("world", "former leader: "+short(s.config.Name), "", fmt.Sprint(stopped, " ago, for ", lasts, " led ", led))
+			s.fallBack(&former{
+				asOf: time.Now().Add(-stopped), until: until, reads: led&1 != 0, delivers: led&2 != 0, given: map[given]bool{},
+				heard: func(process string) bool { return w.fate.dice("former heard", fmt.Sprint(n), process).percent(50) },
+			})
+		}
 	}
 }
 
@@ -70,7 +78,7 @@ func (s *stream) fallBack(f *former) {
 // past is the spell that a process's reads and publishes are under, and nil where they
 // reach the leader.
 func (s *stream) past(process string) *former {
-	if f := s.spell(process, 0); f != nil && f.reads {
+	if f := s.spell(0); f != nil && f.reads && f.heard(process) {
 		return f
 	}
 	return nil
@@ -78,17 +86,17 @@ func (s *stream) past(process string) *former {
 
 // consumerPast is the same for what is delivered, and for acks.
 func (s *stream) consumerPast(process string) *former {
-	if f := s.spell(process, 0); f != nil && f.delivers {
+	if f := s.spell(0); f != nil && f.delivers && f.heard(process) {
 		return f
 	}
 	return nil
 }
 
-// spell is the one that a process is under, or was a moment ago.
-func (s *stream) spell(process string, moment time.Duration) *former {
+// spell is the one that runs, or did a moment ago, whoever hears it.
+func (s *stream) spell(moment time.Duration) *former {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.former; f != nil && time.Now().Before(f.until.Add(moment)) && f.heard(process) {
+	if f := s.former; f != nil && time.Now().Before(f.until.Add(moment)) {
 		return f
 	}
 	return nil
@@ -129,7 +137,7 @@ func (s *stream) thereAt(f *former) []*message {
 }
 
 // publishAt is what the former leader says to a publish: it refuses what was to
-// be refused then, and never hears that anything else is stored.
+// be refused then, and says nothing of what it would store, as nobody consents.
 func (s *stream) publishAt(f *former, subject string, header nats.Header) (sequence uint64, refused *apiError, silent bool) {
 	last := s.newestAt(f, subject)
 	var is uint64

@@ -21,7 +21,7 @@ func (w *world) posting(p *process, reference, value string) (over func()) {
 	w.whilePaused(p, reference)
 	before := time.Now().Add(-known)
 	handoff, stored := w.handoff(reference)
-	answered := handoff != nil && handoff.State == purchase.OpenInFlight && stored.Before(before) && !w.toldFromBefore(p, reference)
+	answered := handoff != nil && handoff.State == purchase.OpenInFlight && stored.Before(before) && !w.toldFromBefore(reference)
 	ended := w.streams.results.newest(subjects.Result("acme", reference))
 
 	w.mu.Lock()
@@ -51,8 +51,9 @@ func (w *world) posting(p *process, reference, value string) (over func()) {
 // time before the hand-off, and nothing else knows of an answer: Redis names no
 // transaction, as it was emptied or whoever handed over has died. Nobody can know
 // better then.
-func (w *world) toldFromBefore(p *process, reference string) bool {
-	return w.streams.pending.spell(p.name, known) != nil && w.redis.At(dedupe.Key{Account: "acme", Reference: reference}).TxID == ""
+func (w *world) toldFromBefore(reference string) bool {
+	f := w.streams.pending.spell(known)
+	return f != nil && f.reads && w.redis.At(dedupe.Key{Account: "acme", Reference: reference}).TxID == ""
 }
 
 // handoff is the newest hand-off of a purchase.

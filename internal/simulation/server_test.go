@@ -195,9 +195,16 @@ func (l *link) answer(m *nats.Msg) ([]byte, error) {
 	s := l.streams.of(m.Subject)
 	if f := s.past(l.process.name); f != nil {
 		sequence, refused, silent := s.publishAt(f, m.Subject, m.Header)
+		// The leader hears of it too, and what it says comes second.
+		at, again, no := s.publish(m.Subject, m.Header, m.Data)
+		if no == nil && !again && l.published != nil {
+			l.published(l.process, s, at)
+		}
 		switch {
+		case silent && no != nil:
+			return encode(map[string]any{"error": no, "stream": s.config.Name, "seq": 0}), nil
 		case silent:
-			return nil, errFault
+			return encode(map[string]any{"stream": s.config.Name, "seq": at, "duplicate": again}), nil
 		case refused != nil:
 			return encode(map[string]any{"error": refused, "stream": s.config.Name, "seq": 0}), nil
 		}

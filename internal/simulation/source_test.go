@@ -112,9 +112,7 @@ type acker struct {
 // end sends an ack of some kind. Nobody hears whether it came.
 func (a *acker) end(ctx context.Context, name string, change func(*place)) error {
 	return a.source.process.effect(ctx, "nats", name+" "+a.source.name(), decimal(a.message.sequence), func() error {
-		if a.source.stream.consumerPast(a.source.process.name) != nil {
-			return nil // nobody else ever hears of it
-		}
+		// The leader hears of it also where a former one has delivered.
 		a.source.stream.settle(a.source.who, a.message, change)
 		if name == "ack" && a.source.acked != nil {
 			a.source.acked(a.message)

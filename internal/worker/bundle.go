@@ -1,8 +1,8 @@
 package worker
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -27,6 +27,8 @@ type bundles struct {
 	retry   func([]retrying)
 	longest time.Duration // that a retry may be held: its delivery must not run out
 
+	sending chan struct{} // holds one while a bundle is sent; a stop waits for it
+
 	mu   sync.Mutex
 	held map[pace][]retrying
 }
@@ -34,6 +36,7 @@ type bundles struct {
 // retrying is a delivery that is to come again.
 type retrying struct {
 	delivery *Delivery
+	held     time.Time // since when
 	due      time.Time
 }
 
@@ -47,7 +50,7 @@ func (b *bundles) add(d *Delivery, after time.Duration) bool {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		first := len(b.held[p]) == 0
-		b.held[p] = append(b.held[p], retrying{d, now.Add(after + untilMultiple(now.Add(after), p.every))})
+		b.held[p] = append(b.held[p], retrying{d, now, now.Add(after + untilMultiple(now.Add(after), p.every))})
 		if first {
 			// Halfway between two times at which something is due.
 			time.AfterFunc(untilMultiple(now.Add(p.every/2), p.every), func() { b.send(p) })
@@ -63,6 +66,8 @@ func untilMultiple(t time.Time, d time.Duration) time.Duration {
 }
 
 func (b *bundles) send(p pace) {
+	b.sending <- struct{}{}
+	defer func() { <-b.sending }()
 	b.mu.Lock()
 	held := b.held[p]
 	delete(b.held, p)
@@ -83,11 +88,20 @@ func (b *bundles) sendAll() {
 func (p *Pool) retryAll(held []retrying) {
 	ctx, cancel := context.WithTimeout(context.Background(), ackTimeout)
 	defer cancel()
-	var errs []error
+	var first error
+	failed := 0
 	for _, r := range held {
-		errs = append(errs, r.delivery.Acker.Retry(ctx, max(0, time.Until(r.due))))
+		// The process stood still, and the message may be another's by now: a retry is
+		// not fenced, and would take it from there.
+		if time.Since(r.held) > 2*p.config.KeepAlive {
+			continue
+		}
+		if err := r.delivery.Acker.Retry(ctx, max(0, time.Until(r.due))); err != nil {
+			failed++
+			first = cmp.Or(first, err)
+		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		p.config.Report(fmt.Errorf("worker: end %d deliveries: %w", len(held), err))
+	if failed > 0 {
+		p.config.Report(fmt.Errorf("worker: end %d of %d deliveries: %w", failed, len(held), first))
 	}
 }

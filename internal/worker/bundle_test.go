@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -116,6 +117,70 @@ func TestLostBundleIsReported(t *testing.T) {
 		<-done
 		if all, _ := told.list(); len(all) != 1 || !errors.Is(all[0], q.ackErr) {
 			t.Errorf("told %v", all)
+		}
+	})
+}
+
+// slowly takes a moment for each retry, as a connection does whose server reads slowly.
+type slowly struct {
+	worker.Acker
+	took   time.Duration
+	over   *atomic.Bool
+	missed *atomic.Int32
+}
+
+func (a slowly) Retry(ctx context.Context, after time.Duration) error {
+	time.Sleep(a.took)
+	if a.over.Load() {
+		a.missed.Add(1) // the connection is closed by now
+	}
+	return a.Acker.Retry(ctx, after)
+}
+
+// Run waits for a bundle that is being sent by its timer: the connection is closed
+// after it.
+func TestStopWhileABundleIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(3)
+		var over atomic.Bool
+		var missed atomic.Int32
+		_, stop, done := start(t, worker.Config{
+			Source: q, Slots: 8, KeepAlive: 20 * time.Second, Bundle: true,
+			Handler: handler{task: func(d *worker.Delivery, _, _ context.Context) worker.Disposition {
+				d.Acker = slowly{d.Acker, 10 * time.Millisecond, &over, &missed}
+				return worker.RetryAfter(30 * time.Second)
+			}},
+		})
+		time.Sleep(505 * time.Millisecond) // the bundle is under way
+		stop()
+		<-done
+		over.Store(true)
+		time.Sleep(time.Second)
+		if n := missed.Load(); n > 0 {
+			t.Errorf("Run returned while %d retries of a bundle were still to be sent", n)
+		}
+	})
+}
+
+// A process that stood still leaves a bundle to the ack wait: the message may be
+// another's by now, from whom a retry would take it.
+func TestBundleOfAProcessThatStoodStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(2)
+		var over atomic.Bool
+		var missed atomic.Int32
+		_, stop, done := start(t, worker.Config{
+			Source: q, Slots: 8, KeepAlive: time.Second, Bundle: true,
+			Handler: handler{task: func(d *worker.Delivery, _, _ context.Context) worker.Disposition {
+				d.Acker = slowly{d.Acker, 3 * time.Second, &over, &missed} // the first holds up the second
+				return worker.RetryAfter(30 * time.Second)
+			}},
+		})
+		time.Sleep(10 * time.Second)
+		stop()
+		<-done
+		if n := look(q, func(q *queue) int { return len(q.retried) }); n != 1 {
+			t.Errorf("%d retries", n)
 		}
 	})
 }

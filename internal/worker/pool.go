@@ -71,7 +71,7 @@ func New(c Config) *Pool {
 	if c.Bundle {
 		// What is held is not kept alive any more, and was at most KeepAlive ago, a third
 		// of its time.
-		p.bundles = &bundles{retry: p.retryAll, longest: c.KeepAlive, held: map[pace][]retrying{}}
+		p.bundles = &bundles{retry: p.retryAll, longest: c.KeepAlive, sending: make(chan struct{}, 1), held: map[pace][]retrying{}}
 	}
 	return p
 }

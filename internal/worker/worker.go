@@ -52,7 +52,7 @@ func Done() Disposition { return Disposition{done: true} }
 // RetryAfter: the message is delivered again after that time.
 func RetryAfter(d time.Duration) Disposition { return Disposition{after: max(0, d)} }
 
-// IsDone tells Done from RetryAfter, for tests.
+// IsDone tells Done from RetryAfter.
 func (d Disposition) IsDone() bool { return d.done }
 
 // After is the time that RetryAfter was given.

@@ -173,15 +173,21 @@ func (m *Memory) MarkSettled(_ context.Context, k dedupe.Key, d purchase.Digest)
 }
 
 // HoldPost is dedupe.Store's.
-func (m *Memory) HoldPost(_ context.Context, c dedupe.Claim, lease time.Duration) (ours bool, err error) {
+func (m *Memory) HoldPost(_ context.Context, c dedupe.Claim, lease time.Duration) (hold dedupe.Hold, err error) {
 	m.at(c.Key, func(r *Record, now time.Time) {
-		if r.State == purchase.Settled || c.Unanswered && r.TxID != "" || (r.State != purchase.Released && r.heldByAnother(c.Owner, now)) {
+		switch {
+		case r.State == purchase.Settled:
+			return
+		case c.Unanswered && r.TxID != "":
+			hold.TransactionID = r.TxID
+			return
+		case r.State != purchase.Released && r.heldByAnother(c.Owner, now):
 			return
 		}
-		ours = true
+		hold.Ours = true
 		r.State, r.Digest, r.Owner, r.Lease, r.Sent = purchase.Pending, c.Digest, c.Owner, now.Add(lease), true
 	})
-	return ours, nil
+	return hold, nil
 }
 
 // Ping is dedupe.Store's.
