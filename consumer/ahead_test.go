@@ -41,6 +41,34 @@ func TestTheNextPurchasesAreMadeReady(t *testing.T) {
 	})
 }
 
+// Beside an account that has work fewer are made ready, until it has had none for a
+// second.
+func TestFewerAreMadeReadyBesideOthers(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.config.Slots = 4
+		w.config.Neighbours = &Neighbours{}
+		for i := range 30 {
+			w.buy(fmt.Sprintf("ref-%02d", i), completed)
+		}
+		w.hooks["post"] = func() { time.Sleep(10 * time.Second) }
+		w.config.Neighbours.seen("acme")
+		w.config.Neighbours.seen("beta")
+		c, stop := w.start()
+		w.pass(100 * time.Millisecond)
+		if n := c.InFlight(); n != 5 {
+			t.Errorf("%d at hand beside another account", n)
+		}
+		w.pass(15 * time.Second) // some have ended
+		if n := c.InFlight(); n != 7 {
+			t.Errorf("%d at hand beside nobody", n)
+		}
+		stop()
+		if len(w.results) != len(w.calls) {
+			t.Errorf("%d calls, %d results", len(w.calls), len(w.results))
+		}
+	})
+}
+
 // A stop gives back what was made ready and not sent, and what has been learned
 // while it waited counts: there is no call under what was read long ago.
 func TestWhatWasMadeReadyIsGivenBack(t *testing.T) {

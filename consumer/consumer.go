@@ -51,6 +51,8 @@ type Config struct {
 	Dead    Undertaker
 	Limiter Limiter // nil: no limit
 	Catalog Catalog // nil: none
+	// Neighbours is one for all accounts of the process.
+	Neighbours *Neighbours
 	// Hold pauses the account for all its processes. Nil: a purchase that meets
 	// insufficient balance fails.
 	Hold     func(pause.Cause)
@@ -74,6 +76,9 @@ const (
 	// looks and results take their time too, in which the vendor need not be idle;
 	// more than that would be kept from other processes.
 	mostAhead = 256
+	// besideOthers is the part of Slots that is at hand beyond them while another account
+	// of the process has work, whose purchases would have to wait for their turn.
+	besideOthers = 4 // one for each so many
 	// redisProbe is the time between looks at a Redis that is away.
 	redisProbe = 500 * time.Millisecond
 )
@@ -104,10 +109,17 @@ func New(c Config) *Consumer {
 	consumer.leases = newLeases(c.Leases, c.Lease, c.Report)
 	consumer.permits.limiter = c.Limiter
 	consumer.graves = graves{dead: c.Dead, account: c.Account.Name, since: c.Since}
+	alone := c.Slots + min(c.Slots-1, mostAhead)
 	consumer.pool = worker.New(worker.Config{
-		Source:     c.Source,
-		Handler:    consumer,
-		Slots:      c.Slots + min(c.Slots-1, mostAhead),
+		Source:  c.Source,
+		Handler: consumer,
+		Slots:   alone,
+		Usable: func() int {
+			if c.Neighbours.alone(c.Account.Name) {
+				return alone
+			}
+			return c.Slots + c.Slots/besideOthers
+		},
 		KeepAlive:  c.KeepAlive,
 		Grace:      c.Grace,
 		RetryPanic: c.Lease,
@@ -181,6 +193,7 @@ func (c *Consumer) Admit(ctx context.Context, room int) int {
 // Begin implements worker.Handler: it reads the requests. Before their tasks run
 // they are all claimed in one go, and the streams are asked for all at once.
 func (c *Consumer) Begin(ctx context.Context, chunk []*worker.Delivery) ([]worker.Task, func()) {
+	c.config.Neighbours.seen(c.config.Account.Name)
 	tasks := make([]worker.Task, len(chunk))
 	jobs := make([]*job, 0, len(chunk))
 	for i, d := range chunk {

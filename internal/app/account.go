@@ -78,6 +78,8 @@ func (a *app) newAccount(ctx context.Context, one config.Account, owner string, 
 			Account: purchaseAccount(a.cfg, one),
 			Owner:   owner,
 			Slots:   one.MaxInFlight,
+
+			Neighbours: &a.neighbours,
 			Lookups: map[purchase.LookupKind]bool{
 				purchase.LookupElectricity:   one.Lookup.Electricity,
 				purchase.LookupBillPayment:   one.Lookup.BillPayment,

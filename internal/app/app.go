@@ -213,6 +213,8 @@ type app struct {
 	strays   *consumer.Strays
 	board    *pause.Board
 	accounts []*account
+
+	neighbours consumer.Neighbours
 }
 
 func newApp(ctx context.Context, cfg *config.Config, opt Options, c *Connections, reg prometheus.Registerer) (*app, error) {

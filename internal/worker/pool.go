@@ -17,6 +17,9 @@ type Config struct {
 	Handler Handler
 	// Slots is how many deliveries are worked on at once. At least 1.
 	Slots int
+	// Usable is how many of the slots may be used now, at least 1; asked before each
+	// pull. Nil: all.
+	Usable func() int
 	// KeepAlive is the time between progress acks of a running task: a third of
 	// the consumer's wait for acks, or less.
 	KeepAlive time.Duration
@@ -145,7 +148,11 @@ func (p *Pool) Run(stop context.Context) error {
 // room waits for a free slot and returns how many there are, or 0 at a stop.
 func (p *Pool) room(stop context.Context) int {
 	for {
-		if free := p.config.Slots - p.Active(); free > 0 {
+		slots := p.config.Slots
+		if p.config.Usable != nil {
+			slots = min(slots, max(1, p.config.Usable()))
+		}
+		if free := slots - p.Active(); free > 0 {
 			return free
 		}
 		select {

@@ -49,6 +49,33 @@ func TestSlotsAreNeverExceeded(t *testing.T) {
 	})
 }
 
+// What may be used of the slots is asked before each pull, and is at least one.
+func TestUsableSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(100)
+		var usable atomic.Int32
+		usable.Store(3)
+		pool, stop, done := start(t, worker.Config{
+			Source: q, Slots: 7, KeepAlive: 20 * time.Second, Grace: time.Minute,
+			Usable: func() int { return int(usable.Load()) },
+			Handler: handler{task: func(_ *worker.Delivery, work, _ context.Context) worker.Disposition {
+				worker.Sleep(work, time.Second)
+				return worker.Done()
+			}},
+		})
+		for _, step := range []struct{ usable, want int32 }{{3, 3}, {9, 7}, {2, 2}, {0, 1}} {
+			usable.Store(step.usable)
+			time.Sleep(5500 * time.Millisecond)
+			synctest.Wait()
+			if n := pool.Active(); n != int(step.want) {
+				t.Errorf("%d at work with %d usable", n, step.usable)
+			}
+		}
+		stop()
+		<-done
+	})
+}
+
 func TestAdmitLimitsThePull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(10)
