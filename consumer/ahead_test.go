@@ -45,9 +45,9 @@ func TestTheNextPurchasesAreMadeReady(t *testing.T) {
 // second.
 func TestFewerAreMadeReadyBesideOthers(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.config.Slots = 4
+		w.config.Slots = 8
 		w.config.Neighbours = &Neighbours{}
-		for i := range 30 {
+		for i := range 60 {
 			w.buy(fmt.Sprintf("ref-%02d", i), completed)
 		}
 		w.hooks["post"] = func() { time.Sleep(10 * time.Second) }
@@ -55,11 +55,11 @@ func TestFewerAreMadeReadyBesideOthers(t *testing.T) {
 		w.config.Neighbours.seen("beta")
 		c, stop := w.start()
 		w.pass(100 * time.Millisecond)
-		if n := c.InFlight(); n != 5 {
+		if n := c.InFlight(); n != 9 {
 			t.Errorf("%d at hand beside another account", n)
 		}
 		w.pass(15 * time.Second) // some have ended
-		if n := c.InFlight(); n != 7 {
+		if n := c.InFlight(); n != 15 {
 			t.Errorf("%d at hand beside nobody", n)
 		}
 		stop()

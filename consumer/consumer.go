@@ -78,7 +78,7 @@ const (
 	mostAhead = 256
 	// besideOthers is the part of Slots that is at hand beyond them while another account
 	// of the process has work, whose purchases would have to wait for their turn.
-	besideOthers = 4 // one for each so many
+	besideOthers = 8 // one for each so many
 	// redisProbe is the time between looks at a Redis that is away.
 	redisProbe = 500 * time.Millisecond
 )
