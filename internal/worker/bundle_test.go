@@ -51,7 +51,7 @@ func TestBundles(t *testing.T) {
 					if n := look(q, func(q *queue) int { return len(q.retried) }); n != countBelow(test.sent, at) {
 						t.Errorf("%d retries before %v", n, at)
 					}
-					time.Sleep(1)
+					time.Sleep(time.Nanosecond)
 					synctest.Wait()
 					if n := look(q, func(q *queue) int { return len(q.retried) }); n <= i {
 						t.Errorf("%d retries at %v", n, at)
