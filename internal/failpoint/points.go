@@ -43,8 +43,11 @@ type owner struct {
 var effectless = []string{"Observer", "Report", "Changed", "BackOff"}
 
 // within are fields whose own effects are wrapped elsewhere: a gate's as those of
-// gate.Config, a source's pulls as those of whoever pulls.
-var within = []reflect.Type{reflect.TypeFor[*gate.Gate](), reflect.TypeFor[*broker.Source](), reflect.TypeFor[broker.Puller]()}
+// gate.Config, a source's pulls as those of whoever pulls. Neighbours have none: they
+// are times in memory.
+var within = []reflect.Type{
+	reflect.TypeFor[*gate.Gate](), reflect.TypeFor[*broker.Source](), reflect.TypeFor[broker.Puller](), reflect.TypeFor[*consumer.Neighbours](),
+}
 
 // memory are methods that read what the process holds itself.
 var memory = []string{"shared.record"}

@@ -155,7 +155,10 @@ func (w *world) settleDown() {
 	w.vendor.mu.Lock()
 	w.vendor.moods = moods{}
 	w.vendor.mu.Unlock()
-	if w.pauses.record.Cause == pause.Operator {
+	w.pauses.mu.Lock()
+	cause := w.pauses.record.Cause
+	w.pauses.mu.Unlock()
+	if cause == pause.Operator {
 		w.resume()
 	}
 }
