@@ -54,6 +54,9 @@ func (j *job) look(work, stop context.Context, kind purchase.LookupKind) (end wo
 		j.c.leave()
 		if !called {
 			if c.Gate.Closed() {
+				// Not at once: with the right to probe a pause in hand, Wait does not wait, and
+				// a breaker that is open lets no look-up through.
+				worker.Sleep(stop, busyRetry)
 				continue
 			}
 			return j.putBackHeld(work, awayRetry, errVendorAway), true
