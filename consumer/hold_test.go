@@ -232,3 +232,25 @@ func TestPausedLookupsWait(t *testing.T) {
 		}
 	})
 }
+
+// With the right to probe a pause in hand and the breaker open a look-up waits for the
+// breaker: without time passing it would go round for ever.
+func TestLookupOfAProbeWaitsForTheBreaker(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		_, toggle := w.shared(true)
+		toggle.Trip(pause.Balance)
+		w.config.Lookups = map[purchase.LookupKind]bool{purchase.LookupElectricity: true}
+		w.lookups = []lookedUp{good}
+		w.electricity()
+		w.script["ref"] = []purchase.Outcome{completed}
+		w.hooks["claim"] = func() {
+			for range 20 {
+				w.config.Gate.Call(func() purchase.Outcome { return outcome(purchase.Unreachable) })
+			}
+		}
+		w.run(5 * time.Minute)
+		if len(w.calls) == 0 || w.results["ref"].Status != purchase.StatusCompleted {
+			t.Errorf("%d calls, effects: %s", len(w.calls), w.writes())
+		}
+	})
+}
