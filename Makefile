@@ -154,7 +154,8 @@ bench-once: tools
 	$(GO) test -run '^$$' -bench . -benchtime 1x -short \
 		$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u)
 
-# Hours: 20 deaths at each point alone take one. Eight runs at a time for each processor. FAILPOINT_ACTIONS, FAILPOINT_POINTS and FAILPOINT_TIME choose
+# 20 deaths at each point take some twenty minutes, everything more than an hour. Eight runs at a
+# time for each processor. FAILPOINT_ACTIONS, FAILPOINT_POINTS and FAILPOINT_TIME choose
 # less. The table goes to standard output, the rest to standard error.
 .PHONY: failpoints
 failpoints: tools

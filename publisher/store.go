@@ -126,8 +126,9 @@ type Known struct {
 }
 
 // Look reads what the streams hold of many purchases of an account, in the order
-// of the references: all hand-offs first, and then all results. A result is stored before its hand-off is removed, so that of a purchase
-// that was handed over one of them is always seen. An error is one for all.
+// of the references: all hand-offs first, and then all results. A result is stored
+// before its hand-off is removed, so that of a purchase that was handed over one of
+// them is always seen. An error is one for all.
 func (s *Store) Look(ctx context.Context, account string, references []string) ([]Known, error) {
 	of := make([]string, len(references))
 	for i, reference := range references {

@@ -21,8 +21,8 @@ import (
 )
 
 // BenchmarkAudit measures `vendstream audit`, as a process of its own, over requests
-// that have results, but for one in a thousand that has neither end nor place. The
-// requests are 20,000; AUDIT_REQUESTS=1000000 gives the size that
+// that have results, but for one in a thousand that waits on the stream. The requests
+// are 20,000; AUDIT_REQUESTS=1000000 gives the size that
 // docs/reliability.md has figures for.
 func BenchmarkAudit(b *testing.B) {
 	n := 20_000
