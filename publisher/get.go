@@ -30,10 +30,8 @@ type query struct {
 	Sequence      uint64 `json:"seq,omitempty"`
 }
 
-func (q query) of(stream string) (Ask, error) {
-	body, err := json.Marshal(q)
-	return Ask{Subject: "$JS.API.STREAM.MSG.GET." + stream, Body: body}, err
-}
+// getSubject begins the subject on which a stream is asked for a message.
+const getSubject = "$JS.API.STREAM.MSG.GET."
 
 // last reads the last message of a subject, and nil where there is none.
 func (s *Store) last(ctx context.Context, stream, subject string) (*stored, error) {
@@ -44,11 +42,13 @@ func (s *Store) last(ctx context.Context, stream, subject string) (*stored, erro
 // server is so far away that this is not enough, each has to be read by itself.
 func (s *Store) lastOfAll(ctx context.Context, stream string, subjects []string) ([]*stored, error) {
 	asks := make([]Ask, len(subjects))
+	of := getSubject + stream
 	for i, subject := range subjects {
-		var err error
-		if asks[i], err = (query{LastBySubject: subject}).of(stream); err != nil {
+		body, err := json.Marshal(query{LastBySubject: subject})
+		if err != nil {
 			return nil, err
 		}
+		asks[i] = Ask{of, body}
 	}
 	call, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -66,13 +66,13 @@ func (s *Store) lastOfAll(ctx context.Context, stream string, subjects []string)
 }
 
 func get(ctx context.Context, w Wire, stream string, query query) (*stored, error) {
-	ask, err := query.of(stream)
+	body, err := json.Marshal(query)
 	if err != nil {
 		return nil, err
 	}
 	call, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	reply, err := w.Request(call, ask.Subject, ask.Body)
+	reply, err := w.Request(call, getSubject+stream, body)
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 // ResultBody reads the body of a purchase's result as it is stored, and nil
 // where it has none.
 func (s *Store) ResultBody(ctx context.Context, account, reference string) (json.RawMessage, error) {
-	m, err := s.last(ctx, s.subjects.ResultsStream(), s.subjects.Result(account, reference))
+	m, err := s.last(ctx, s.results, s.subjects.Result(account, reference))
 	if err != nil {
 		return nil, fmt.Errorf("publisher: read a result: %w", err)
 	}
@@ -24,7 +24,7 @@ func (s *Store) ResultBody(ctx context.Context, account, reference string) (json
 // Dead reads a dead letter, and nil where the message with that sequence is
 // none. Header is the dead letter's own, with the reason among it.
 func (s *Store) Dead(ctx context.Context, account string, sequence uint64) (*DeadLetter, error) {
-	m, err := s.last(ctx, s.subjects.DeadStream(), s.subjects.Dead(account, sequence))
+	m, err := s.last(ctx, s.dead, s.subjects.Dead(account, sequence))
 	if err != nil {
 		return nil, fmt.Errorf("publisher: read a dead letter: %w", err)
 	}

@@ -33,6 +33,8 @@ type Store struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	subjects Subjects
+	// Names of the streams, which every write and read needs.
+	results, pending, dead string
 }
 
 // NewStore makes a Store on a connection.
@@ -41,7 +43,10 @@ func NewStore(nc *nats.Conn, subjects Subjects) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("publisher: %w", err)
 	}
-	return &Store{Wire: newWire(nc, js), nc: nc, js: js, subjects: subjects}, nil
+	return &Store{
+		Wire: newWire(nc, js), nc: nc, js: js, subjects: subjects,
+		results: subjects.ResultsStream(), pending: subjects.PendingStream(), dead: subjects.DeadStream(),
+	}, nil
 }
 
 // PublishResult stores the one result of a purchase. It returns nil when r was
@@ -56,7 +61,7 @@ func (s *Store) PublishResult(ctx context.Context, r *purchase.Result, tracePare
 		Header:  resultHeader(r, traceParent),
 		Data:    body,
 	}
-	there, err := s.storeOnce(ctx, s.subjects.ResultsStream(), m)
+	there, err := s.storeOnce(ctx, s.results, m)
 	if err != nil || there == nil {
 		return nil, err
 	}
@@ -65,7 +70,7 @@ func (s *Store) PublishResult(ctx context.Context, r *purchase.Result, tracePare
 
 // Result reads a purchase's result from the ledger, and nil where it has none.
 func (s *Store) Result(ctx context.Context, account, reference string) (*purchase.Result, error) {
-	m, err := s.last(ctx, s.subjects.ResultsStream(), s.subjects.Result(account, reference))
+	m, err := s.last(ctx, s.results, s.subjects.Result(account, reference))
 	if err != nil {
 		return nil, fmt.Errorf("publisher: read a result: %w", err)
 	}
@@ -98,7 +103,7 @@ func (s *Store) handoff(ctx context.Context, h *purchase.Handoff, traceParent st
 		Header:  nats.Header{HeaderContentType: {contentTypeJSON}, HeaderTraceParent: {ChildTrace(traceParent)}},
 		Data:    body,
 	}
-	there, err := s.storeAfter(ctx, s.subjects.PendingStream(), m, after)
+	there, err := s.storeAfter(ctx, s.pending, m, after)
 	if err != nil || there == nil {
 		return nil, err
 	}
@@ -108,7 +113,7 @@ func (s *Store) handoff(ctx context.Context, h *purchase.Handoff, traceParent st
 // Handoff reads a purchase's newest hand-off and its sequence, and nil where it
 // has none.
 func (s *Store) Handoff(ctx context.Context, account, reference string) (*purchase.Handoff, uint64, error) {
-	m, err := s.last(ctx, s.subjects.PendingStream(), s.subjects.Pending(account, reference))
+	m, err := s.last(ctx, s.pending, s.subjects.Pending(account, reference))
 	if err != nil {
 		return nil, 0, fmt.Errorf("publisher: read a hand-off: %w", err)
 	}
@@ -134,14 +139,14 @@ func (s *Store) Look(ctx context.Context, account string, references []string) (
 	for i, reference := range references {
 		of[i] = s.subjects.Pending(account, reference)
 	}
-	handoffs, err := s.lastOfAll(ctx, s.subjects.PendingStream(), of)
+	handoffs, err := s.lastOfAll(ctx, s.pending, of)
 	if err != nil {
 		return nil, fmt.Errorf("publisher: read hand-offs: %w", err)
 	}
 	for i, reference := range references {
 		of[i] = s.subjects.Result(account, reference)
 	}
-	results, err := s.lastOfAll(ctx, s.subjects.ResultsStream(), of)
+	results, err := s.lastOfAll(ctx, s.results, of)
 	if err != nil {
 		return nil, fmt.Errorf("publisher: read results: %w", err)
 	}
@@ -190,13 +195,13 @@ type DeadLetter struct {
 func (s *Store) PublishDead(ctx context.Context, d DeadLetter) error {
 	m := &nats.Msg{Subject: s.subjects.Dead(d.Account, d.Sequence), Header: deadHeader(d), Data: d.Body}
 	s.fit(m)
-	_, err := s.storeOnce(ctx, s.subjects.DeadStream(), m)
+	_, err := s.storeOnce(ctx, s.dead, m)
 	return err
 }
 
 // IsDead reports whether the message with that sequence is a dead letter.
 func (s *Store) IsDead(ctx context.Context, account string, sequence uint64) (bool, error) {
-	m, err := s.last(ctx, s.subjects.DeadStream(), s.subjects.Dead(account, sequence))
+	m, err := s.last(ctx, s.dead, s.subjects.Dead(account, sequence))
 	if err != nil {
 		return false, fmt.Errorf("publisher: read a dead letter: %w", err)
 	}
@@ -205,7 +210,7 @@ func (s *Store) IsDead(ctx context.Context, account string, sequence uint64) (bo
 
 // DeadSequences reads which messages of an account are dead letters.
 func (s *Store) DeadSequences(ctx context.Context, account string) (map[uint64]bool, error) {
-	stream, err := s.js.Stream(ctx, s.subjects.DeadStream())
+	stream, err := s.js.Stream(ctx, s.dead)
 	if err != nil {
 		return nil, fmt.Errorf("publisher: read the dead letters: %w", err)
 	}

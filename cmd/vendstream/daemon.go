@@ -36,6 +36,7 @@ error; /healthz, /readyz and /metrics are served on http.addr.`,
 			if err != nil {
 				return err
 			}
+			defer roomyHeap()()
 			ctx := cmd.Context()
 			err = app.Run(ctx, cfg, app.Options{Roles: roles, Log: log, Started: p.Started})
 			if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))) {

@@ -1,6 +1,7 @@
 package dedupe
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -86,12 +87,19 @@ func fingerprint(d purchase.Digest) string {
 	} else if rest, ok := strings.CutPrefix(string(d), hmacPrefix); ok {
 		mark, digits = hmacMark, rest
 	}
-	sum, err := hex.DecodeString(digits)
-	// Upper-case digits decode to the same bytes and must not be the same digest.
-	if err != nil || len(sum) == 0 || hex.EncodeToString(sum) != digits {
+	// Digits in upper case decode to the same bytes and must not be the same digest.
+	lower := !strings.ContainsAny(digits, "ABCDEF")
+	var sum [sha256.Size]byte
+	if !lower || len(digits) != hex.EncodedLen(len(sum)) {
 		return string(verbatimMark) + string(d)
 	}
-	return string(mark) + base64.RawURLEncoding.EncodeToString(sum)
+	if _, err := hex.Decode(sum[:], []byte(digits)); err != nil {
+		return string(verbatimMark) + string(d)
+	}
+	var short [1 + 43]byte
+	short[0] = mark
+	base64.RawURLEncoding.Encode(short[1:], sum[:])
+	return string(short[:])
 }
 
 // digestOf is the inverse of fingerprint; "" for what fingerprint never writes.

@@ -47,6 +47,10 @@ const (
 	sourceRetryFirst   = 100 * time.Millisecond
 	sourceRetryLongest = 5 * time.Second
 	ackTimeout         = 5 * time.Second
+	// Fewer free slots than one in fewSlots are few; fewWait is how long a pull then
+	// waits for more.
+	fewSlots = 8
+	fewWait  = 2 * time.Millisecond
 )
 
 // Pool pulls from one source. One goroutine, in Run, pulls; what a chunk needs
@@ -145,18 +149,31 @@ func (p *Pool) Run(stop context.Context) error {
 	return nil
 }
 
-// room waits for a free slot and returns how many there are, or 0 at a stop.
+// room waits for a free slot and returns how many there are, or 0 at a stop. Where
+// only few are free it waits a moment for more: what a pull costs, and what is asked
+// for a chunk at once, is shared by all that come with it.
 func (p *Pool) room(stop context.Context) int {
+	var over <-chan time.Time
 	for {
 		slots := p.config.Slots
 		if p.config.Usable != nil {
 			slots = min(slots, max(1, p.config.Usable()))
 		}
-		if free := slots - p.Active(); free > 0 {
+		switch free := slots - p.Active(); {
+		case free >= max(1, slots/fewSlots):
 			return free
+		case free > 0 && over == nil:
+			timer := time.NewTimer(fewWait)
+			defer timer.Stop()
+			over = timer.C
 		}
 		select {
 		case <-p.freed:
+		case <-over:
+			if free := slots - p.Active(); free > 0 {
+				return free
+			}
+			over = nil
 		case <-stop.Done():
 			return 0
 		}
