@@ -50,7 +50,7 @@ const (
 	// Fewer free slots than one in fewSlots are few; fewWait is how long a pull then
 	// waits for more.
 	fewSlots = 8
-	fewWait  = 2 * time.Millisecond
+	fewWait  = 10 * time.Millisecond
 )
 
 // Pool pulls from one source. One goroutine, in Run, pulls; what a chunk needs
