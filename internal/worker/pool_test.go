@@ -76,6 +76,46 @@ func TestUsableSlots(t *testing.T) {
 	})
 }
 
+// Slots that come free one soon after the other are asked for together; one that
+// comes free alone is asked for all the same, a moment later.
+func TestFewSlotsWaitForMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(100)
+		pool, stop, done := start(t, worker.Config{
+			Source: q, Slots: 16, KeepAlive: 20 * time.Second, Grace: time.Second,
+			Handler: handler{task: func(d *worker.Delivery, work, _ context.Context) worker.Disposition {
+				switch {
+				case d.Sequence <= 8: // a millisecond apart
+					worker.Sleep(work, time.Second+time.Duration(d.Sequence)*time.Millisecond)
+				case d.Sequence == 9:
+					worker.Sleep(work, 2*time.Second)
+				default:
+					worker.Sleep(work, time.Hour)
+				}
+				return worker.Done()
+			}},
+		})
+		asked := func() []int {
+			synctest.Wait()
+			return look(q, func(q *queue) []int { return slices.Clone(q.asked) })
+		}
+		time.Sleep(1500 * time.Millisecond)
+		if got, want := asked(), []int{16, 2, 2, 2, 2}; !slices.Equal(got, want) {
+			t.Errorf("pulls asked for %d, want %d", got, want)
+		}
+		time.Sleep(505 * time.Millisecond)
+		if got := asked(); len(got) != 5 {
+			t.Errorf("one slot was asked for at once: %d", got)
+		}
+		time.Sleep(10 * time.Millisecond)
+		if got := asked(); len(got) != 6 || got[5] != 1 || pool.Active() != 16 {
+			t.Errorf("pulls asked for %d in the end, %d at work", got, pool.Active())
+		}
+		stop()
+		<-done
+	})
+}
+
 func TestAdmitLimitsThePull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(10)
