@@ -20,7 +20,7 @@ type pace struct {
 	every time.Duration // bundles are sent, and become due, at multiples of it
 }
 
-var paces = []pace{{20 * time.Second, time.Second}, {2 * time.Second, 250 * time.Millisecond}}
+var paces = []pace{{2 * time.Minute, 5 * time.Second}, {20 * time.Second, time.Second}, {2 * time.Second, 250 * time.Millisecond}}
 
 // bundles holds the retries that are to be sent.
 type bundles struct {

@@ -22,7 +22,9 @@ func TestBundles(t *testing.T) {
 		sent      []time.Duration // when the retries are seen
 		delays    []time.Duration
 	}{
-		"long":               {20 * second, 5 * time.Minute, []time.Duration{100 * ms, 300 * ms}, []time.Duration{500 * ms, 500 * ms}, []time.Duration{300*second + 500*ms, 300*second + 500*ms}},
+		"very long":          {20 * second, 5 * time.Minute, []time.Duration{100 * ms, 2300 * ms}, []time.Duration{2500 * ms, 2500 * ms}, []time.Duration{302*second + 500*ms, 302*second + 500*ms}},
+		"too long to hold":   {4 * second, 5 * time.Minute, []time.Duration{100 * ms, 300 * ms}, []time.Duration{500 * ms, 500 * ms}, []time.Duration{300*second + 500*ms, 300*second + 500*ms}},
+		"long":               {20 * second, 119 * second, []time.Duration{100 * ms, 300 * ms}, []time.Duration{500 * ms, 500 * ms}, []time.Duration{119*second + 500*ms, 119*second + 500*ms}},
 		"across a bundle":    {20 * second, 30 * second, []time.Duration{100 * ms, 700 * ms}, []time.Duration{500 * ms, 1500 * ms}, []time.Duration{30*second + 500*ms, 29*second + 500*ms}},
 		"on the second":      {20 * second, 30 * second, []time.Duration{0}, []time.Duration{500 * ms}, []time.Duration{29*second + 500*ms}},
 		"short":              {20 * second, 5 * second, []time.Duration{10 * ms, 100 * ms}, []time.Duration{125 * ms, 125 * ms}, []time.Duration{5*second + 125*ms, 5*second + 125*ms}},

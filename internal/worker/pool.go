@@ -30,7 +30,8 @@ type Config struct {
 	// again. Default: 30 s.
 	RetryPanic time.Duration
 	// Bundle sends retries of two seconds and more together, and rounds their time up: by
-	// 250 ms at most, from 20 s on by a second. For sources with very many open messages.
+	// 250 ms at most, from 20 s on by a second, from 2 min on by 5 s. For sources with
+	// very many open messages.
 	Bundle bool
 	// Report is told of errors that end no delivery: a source that is away, an
 	// ack that could not be sent, a panic. Nil: nobody.
