@@ -59,8 +59,13 @@ func TestRoomyHeap(t *testing.T) {
 		t.Errorf("%d after the end", p)
 	}
 	t.Setenv("GOGC", "50")
-	roomyHeap()()
-	if p := percent(); p != usualPercent {
+	debug.SetGCPercent(50)
+	end = roomyHeap()
+	if p := percent(); p != 50 {
 		t.Errorf("%d with GOGC set", p)
+	}
+	end()
+	if p := percent(); p != 50 {
+		t.Errorf("%d after the end with GOGC set", p)
 	}
 }

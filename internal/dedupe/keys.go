@@ -87,10 +87,9 @@ func fingerprint(d purchase.Digest) string {
 	} else if rest, ok := strings.CutPrefix(string(d), hmacPrefix); ok {
 		mark, digits = hmacMark, rest
 	}
-	// Digits in upper case decode to the same bytes and must not be the same digest.
-	lower := !strings.ContainsAny(digits, "ABCDEF")
 	var sum [sha256.Size]byte
-	if !lower || len(digits) != hex.EncodedLen(len(sum)) {
+	// Digits in upper case decode to the same bytes and must not be the same digest.
+	if len(digits) != hex.EncodedLen(len(sum)) || strings.ContainsAny(digits, "ABCDEF") {
 		return string(verbatimMark) + string(d)
 	}
 	if _, err := hex.Decode(sum[:], []byte(digits)); err != nil {

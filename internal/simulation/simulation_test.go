@@ -70,7 +70,7 @@ func tell(t *testing.T, seed uint64, w *world) {
 // does not; under the race detector the runtime shuffles them on purpose.
 func TestHistoryIsReplayed(t *testing.T) {
 	const seeds = 24
-	least := seeds * 2 / 3
+	least := seeds * 3 / 4
 	if raceEnabled {
 		least = seeds / 4
 	}

@@ -155,15 +155,17 @@ func (p *Pool) Run(stop context.Context) error {
 // for a chunk at once, is shared by all that come with it.
 func (p *Pool) room(stop context.Context) int {
 	var over <-chan time.Time
+	waited := false
 	for {
 		slots := p.config.Slots
 		if p.config.Usable != nil {
 			slots = min(slots, max(1, p.config.Usable()))
 		}
-		switch free := slots - p.Active(); {
-		case free >= max(1, slots/fewSlots):
+		free := slots - p.Active()
+		if free > 0 && (waited || free >= slots/fewSlots) {
 			return free
-		case free > 0 && over == nil:
+		}
+		if free > 0 && over == nil {
 			timer := time.NewTimer(fewWait)
 			defer timer.Stop()
 			over = timer.C
@@ -171,10 +173,7 @@ func (p *Pool) room(stop context.Context) int {
 		select {
 		case <-p.freed:
 		case <-over:
-			if free := slots - p.Active(); free > 0 {
-				return free
-			}
-			over = nil
+			waited = true
 		case <-stop.Done():
 			return 0
 		}
