@@ -35,8 +35,9 @@ type gatherer struct {
 
 // gathering is what one call waits for.
 type gathering struct {
-	asks  []Ask
-	inbox string // of its replies, which are numbered below it
+	asks     []Ask
+	inbox    string // of its replies, which are numbered below it
+	collects bool   // one request, with replies up to one with a status
 
 	mu      sync.Mutex
 	sent    int
@@ -63,6 +64,25 @@ func (g *gatherer) ask(ctx context.Context, asks []Ask) ([]*nats.Msg, error) {
 		w.send(g.nc)
 	}
 	w.mu.Unlock()
+	return w.wait(ctx)
+}
+
+// collect returns the replies to one request, of which the last has a status.
+func (g *gatherer) collect(ctx context.Context, ask Ask) ([]*nats.Msg, error) {
+	w := &gathering{asks: []Ask{ask}, collects: true, left: 1, done: make(chan struct{})}
+	serial, err := g.begin(w)
+	if err != nil {
+		return nil, err
+	}
+	defer g.end(serial)
+	w.mu.Lock()
+	w.send(g.nc)
+	w.mu.Unlock()
+	return w.wait(ctx)
+}
+
+// wait waits for the replies.
+func (w *gathering) wait(ctx context.Context) ([]*nats.Msg, error) {
 	select {
 	case <-w.done:
 	case <-ctx.Done():
@@ -75,7 +95,7 @@ func (g *gatherer) ask(ctx context.Context, asks []Ask) ([]*nats.Msg, error) {
 	}
 	for i, m := range w.replies {
 		if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
-			return nil, fmt.Errorf("publisher: ask %s: %w", asks[i].Subject, nats.ErrNoResponders)
+			return nil, fmt.Errorf("publisher: ask %s: %w", w.asks[min(i, len(w.asks)-1)].Subject, nats.ErrNoResponders)
 		}
 	}
 	return w.replies, nil
@@ -131,10 +151,19 @@ func (g *gatherer) reply(m *nats.Msg) {
 	i, err := strconv.Atoi(number)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err != nil || i < 0 || i >= len(w.replies) || w.replies[i] != nil {
+	switch {
+	case w.left == 0:
 		return
+	case w.collects:
+		w.replies = append(w.replies, m)
+		if m.Header.Get("Status") == "" {
+			return
+		}
+	case err != nil || i < 0 || i >= len(w.replies) || w.replies[i] != nil:
+		return
+	default:
+		w.replies[i] = m
 	}
-	w.replies[i] = m
 	w.left--
 	switch {
 	case w.failed != nil:

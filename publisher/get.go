@@ -12,7 +12,7 @@ import (
 )
 
 // Reads are the leader's. Direct gets cost the server less, but any replica may
-// answer them, and mirrors that were told to: a miss there proves nothing.
+// answer them, and mirrors that were told to: by itself a miss there proves nothing.
 
 const readTimeout = 5 * time.Second
 

@@ -35,6 +35,7 @@ type Store struct {
 	subjects Subjects
 	// Names of the streams, which every write and read needs.
 	results, pending, dead string
+	shown                  shown
 }
 
 // NewStore makes a Store on a connection.
@@ -62,8 +63,12 @@ func (s *Store) PublishResult(ctx context.Context, r *purchase.Result, tracePare
 		Data:    body,
 	}
 	there, err := s.storeOnce(ctx, s.results, m)
-	if err != nil || there == nil {
+	if err != nil {
 		return nil, err
+	}
+	s.shown.saw(m.Subject)
+	if there == nil {
+		return nil, nil
 	}
 	return decode[purchase.Result](there)
 }
@@ -139,14 +144,14 @@ func (s *Store) Look(ctx context.Context, account string, references []string) (
 	for i, reference := range references {
 		of[i] = s.subjects.Pending(account, reference)
 	}
-	handoffs, err := s.lastOfAll(ctx, s.pending, of)
+	handoffs, err := s.handoffsOf(ctx, account, of)
 	if err != nil {
 		return nil, fmt.Errorf("publisher: read hand-offs: %w", err)
 	}
 	for i, reference := range references {
 		of[i] = s.subjects.Result(account, reference)
 	}
-	results, err := s.lastOfAll(ctx, s.results, of)
+	results, err := s.resultsOf(ctx, of)
 	if err != nil {
 		return nil, fmt.Errorf("publisher: read results: %w", err)
 	}

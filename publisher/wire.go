@@ -17,6 +17,9 @@ type Wire interface {
 	// RequestAll sends the next of them with each reply, a few at once, and returns
 	// the replies in the same order. An error means that one of them is missing.
 	RequestAll(ctx context.Context, asks []Ask) ([]*nats.Msg, error)
+	// Collect returns all replies to one request, in the order in which they come. The
+	// last one is the first that bears a status.
+	Collect(ctx context.Context, ask Ask) ([]*nats.Msg, error)
 }
 
 // wire is a connection as it is.
@@ -44,4 +47,8 @@ func (w wire) Request(ctx context.Context, subject string, body []byte) (*nats.M
 
 func (w wire) RequestAll(ctx context.Context, asks []Ask) ([]*nats.Msg, error) {
 	return w.gather.ask(ctx, asks)
+}
+
+func (w wire) Collect(ctx context.Context, ask Ask) ([]*nats.Msg, error) {
+	return w.gather.collect(ctx, ask)
 }

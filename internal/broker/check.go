@@ -67,6 +67,9 @@ func compareStream(have, want jetstream.StreamConfig) []Difference {
 	compare(c, "allow_rollup_hdrs", have.AllowRollup, false, "a roll-up could replace what is stored")
 	compare(c, "allow_msg_ttl", have.AllowMsgTTL, false, "a message could end before its time")
 	compare(c, "sealed", have.Sealed, false, "nothing could be stored")
+	if want.AllowDirect {
+		compare(c, "allow_direct", have.AllowDirect, true, "")
+	}
 	if want.MaxMsgsPerSubject == 1 {
 		compare(c, "max_msgs_per_subject", have.MaxMsgsPerSubject, 1, "a purchase could have two results")
 		compare(c, "discard_new_per_subject", have.DiscardNewPerSubject, true, "a second result would replace the first")

@@ -205,6 +205,7 @@ func declared(current, want jetstream.StreamConfig) jetstream.StreamConfig {
 	}
 	current.PersistMode = want.PersistMode
 	current.SubjectTransform = nil
+	current.AllowDirect = current.AllowDirect || want.AllowDirect
 	current.NoAck = false
 	current.AllowRollup = false
 	current.AllowMsgTTL = false

@@ -53,6 +53,7 @@ func (t Topology) Streams() []jetstream.StreamConfig {
 			Description: "The terminal result of each purchase",
 			Subjects:    []string{t.Subjects.AllResults("*")},
 			MaxAge:      t.Results,
+			AllowDirect: true, // looks of many purchases at once cost the server less
 		}),
 		once(jetstream.StreamConfig{
 			Name:        t.Subjects.DeadStream(),

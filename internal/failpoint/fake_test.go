@@ -151,6 +151,10 @@ func (f fake) RequestAll(context.Context, []publisher.Ask) ([]*nats.Msg, error) 
 	*f.calls++
 	return nil, nil
 }
+func (f fake) Collect(context.Context, publisher.Ask) ([]*nats.Msg, error) {
+	*f.calls++
+	return nil, nil
+}
 func (f fake) PublishAsync(*nats.Msg, ...jetstream.PublishOpt) (jetstream.PubAckFuture, error) {
 	*f.calls++
 	return nil, nil

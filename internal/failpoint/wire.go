@@ -74,6 +74,16 @@ func (w wire) RequestAll(ctx context.Context, asks []publisher.Ask) ([]*nats.Msg
 	})
 }
 
+func (w wire) Collect(ctx context.Context, ask publisher.Ask) ([]*nats.Msg, error) {
+	a := w.at(ctx)
+	if a.role == "" {
+		return w.next.Collect(ctx, ask)
+	}
+	return value(a, "read."+read(ask.Subject), func() ([]*nats.Msg, error) {
+		return w.next.Collect(ctx, ask)
+	})
+}
+
 func (w wire) Request(ctx context.Context, subject string, body []byte) (*nats.Msg, error) {
 	a := w.at(ctx)
 	if a.role == "" {

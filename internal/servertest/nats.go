@@ -25,6 +25,7 @@ type NATSServer struct {
 	dir    string
 	port   int
 	server *server.Server
+	extend func(*server.Options) // nil: a server by itself
 }
 
 // NATS starts a server that ends with the test.
@@ -39,7 +40,7 @@ func NATS(tb testing.TB) *NATSServer {
 // Start starts the server again, with the same port and files.
 func (s *NATSServer) Start() {
 	s.tb.Helper()
-	srv, err := server.NewServer(&server.Options{
+	options := &server.Options{
 		Host:       "127.0.0.1",
 		Port:       s.port,
 		JetStream:  true,
@@ -47,7 +48,11 @@ func (s *NATSServer) Start() {
 		StoreDir:   s.dir,
 		NoLog:      true,
 		NoSigs:     true,
-	})
+	}
+	if s.extend != nil {
+		s.extend(options)
+	}
+	srv, err := server.NewServer(options)
 	if err != nil {
 		s.tb.Fatalf("servertest: make the nats-server: %v", err)
 	}
