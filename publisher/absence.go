@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -14,19 +15,24 @@ import (
 )
 
 // Most purchases are new, and the streams hold nothing of them. For many at once
-// three requests show it, instead of two for each:
+// a few requests show it, instead of two for each:
 //
 //   - the leader of the hand-offs lists those of the account;
-//   - then the leader of the results says how far its stream goes;
-//   - then a direct get asks for all results at once. Any copy of the stream may
-//     answer it, so the answer has to show that its stream is the one meant and goes
-//     as far as the leader's did: a result that is not in it was not stored then.
+//   - then the server of the results says how far its stream goes, where it has the
+//     only copy;
+//   - then a direct get asks for all results at once. A mirror may answer it, so the
+//     answer has to show that its stream is the one meant, that nothing of it is
+//     lost, and that it goes as far: a result that is not in it was not stored then.
 //
-// What is there is read from the leader as ever, and so is all where one of these
+// With each of the first two one purchase is read as ever. A server that has lost
+// the others of its cluster refuses such a read before it notices that it leads a
+// stream no longer, and lists and gets go on until then.
+//
+// What is there is read from the leader one by one, and so is all where one of these
 // could not be shown.
 
 const (
-	// fewestShown is how many purchases are worth three requests.
+	// fewestShown is how many purchases are worth it.
 	fewestShown = 8
 	// openForRead is how many open hand-offs a list may hold in place of each read
 	// that it saves: as many cost the server about as much.
@@ -35,6 +41,9 @@ const (
 	showTimeout = time.Second
 	// showAgain is how long after a failure nothing more is tried.
 	showAgain = 10 * time.Second
+	// Servers before that version look for many subjects in another way: it is slow
+	// where one of them is old, and was not looked into.
+	directMajor, directMinor = 2, 15
 
 	infoSubject   = "$JS.API.STREAM.INFO."
 	directSubject = "$JS.API.DIRECT.GET."
@@ -43,14 +52,22 @@ const (
 // shown is what a Store remembers from one look to the next.
 type shown struct {
 	open    atomic.Int64           // hand-offs on the stream when last counted, plus one; 0: not known
-	counted atomic.Int64           // when, in Unix nanoseconds
-	failed  atomic.Int64           // when the results could last not be shown
+	counted atomic.Int64           // when that was tried, in Unix nanoseconds
+	failed  atomic.Int64           // when the results could last not be shown; 0: they were
 	witness atomic.Pointer[string] // subject of a result that is stored
 }
 
 // saw remembers the subject of a stored result: an answer that has its message says
 // by that whose it is, also where there is none of the others.
 func (s *shown) saw(subject string) { s.witness.Store(&subject) }
+
+// again reports whether it is time to try once more what failed then, and lets one
+// caller try.
+func again(then *atomic.Int64) bool {
+	before := then.Load()
+	now := time.Now()
+	return now.Sub(time.Unix(0, before)) > showAgain && then.CompareAndSwap(before, now.UnixNano())
+}
 
 // streamInfo is what the server's API tells of a stream; the parts that are used.
 type streamInfo struct {
@@ -73,40 +90,42 @@ type streamInfo struct {
 	} `json:"cluster"`
 }
 
-// led reports whether it is a leader that answered: by its own account, which is what
-// a read of a message rests on, too. For a moment without a leader any copy answers
-// (jsStreamInfoRequest in nats-server 2.15); it has led since no time. Where there is
-// one copy, nobody is elected.
+// led reports whether it is a leader that answered, by its own account. For a moment
+// without a leader any copy answers (jsStreamInfoRequest in nats-server 2.15); it has
+// led since no time.
 func (i *streamInfo) led() bool {
+	return i.single() || i.Cluster != nil && i.Cluster.LeaderSince != nil
+}
+
+// single reports whether there is no other copy of the stream, nor will be soon.
+func (i *streamInfo) single() bool {
 	c := i.Cluster
-	switch {
-	case c == nil:
-		return i.Config.Replicas <= 1
-	case c.LeaderSince != nil:
-		return true
-	default:
-		return c.RaftGroup == "" && len(c.Replicas) == 0 && len(c.Desired) == 0 && i.Config.Replicas <= 1
-	}
+	return i.Config.Replicas <= 1 && (c == nil || c.RaftGroup == "" && len(c.Replicas) == 0 && len(c.Desired) == 0)
 }
 
 var errNotLed = errors.New("publisher: the answer is not shown to be the leader's")
 
-// info asks the leader of a stream, and for the subjects that match the filter, if any.
-func (s *Store) info(ctx context.Context, stream, filter string) (*streamInfo, error) {
-	body, err := json.Marshal(struct {
+// info asks the leader of a stream, and for the subjects that match the filter, if
+// any. Beside it the last message of one subject is read.
+func (s *Store) info(ctx context.Context, stream, filter, subject string) (*streamInfo, error) {
+	body, err1 := json.Marshal(struct {
 		Filter string `json:"subjects_filter,omitempty"`
 	}{filter})
-	if err != nil {
+	read1, err2 := json.Marshal(query{LastBySubject: subject})
+	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
 	call, cancel := context.WithTimeout(ctx, showTimeout)
 	defer cancel()
-	reply, err := s.Wire.Request(call, infoSubject+stream, body)
+	replies, err := s.Wire.RequestAll(call, []Ask{{infoSubject + stream, body}, {getSubject + stream, read1}})
 	if err != nil {
 		return nil, err
 	}
+	if _, err := read(replies[1].Data); err != nil {
+		return nil, err
+	}
 	info := new(streamInfo)
-	if err := json.Unmarshal(reply.Data, info); err != nil {
+	if err := json.Unmarshal(replies[0].Data, info); err != nil {
 		return nil, err
 	}
 	if info.Error != nil {
@@ -125,9 +144,9 @@ func (s *Store) handoffsOf(ctx context.Context, account string, subjects []strin
 	switch open := s.shown.open.Load() - 1; {
 	case n < fewestShown:
 	case open >= 0 && fewestShown/2+open/openForRead < n:
-		there = s.openOf(ctx, account)
-	case time.Since(time.Unix(0, s.shown.counted.Load())) > showAgain:
-		s.count(s.info(ctx, s.pending, "")) // for those that come after these
+		there = s.openOf(ctx, account, subjects[0])
+	case again(&s.shown.counted):
+		s.count(s.info(ctx, s.pending, "", subjects[0])) // for those that come after these
 	}
 	return s.lastOfThese(ctx, s.pending, subjects, there)
 }
@@ -143,8 +162,8 @@ func (s *Store) count(info *streamInfo, err error) {
 }
 
 // openOf lists the subjects of an account's hand-offs; nil: not shown.
-func (s *Store) openOf(ctx context.Context, account string) map[string]uint64 {
-	info, err := s.info(ctx, s.pending, s.subjects.AllPending(account))
+func (s *Store) openOf(ctx context.Context, account, subject string) map[string]uint64 {
+	info, err := s.info(ctx, s.pending, s.subjects.AllPending(account), subject)
 	s.count(info, err)
 	if err != nil || info.Total != len(info.State.Subjects) {
 		return nil
@@ -158,30 +177,44 @@ func (s *Store) openOf(ctx context.Context, account string) map[string]uint64 {
 // resultsOf reads the result of each subject.
 func (s *Store) resultsOf(ctx context.Context, subjects []string) ([]*stored, error) {
 	var there map[string]uint64
-	if witness := s.shown.witness.Load(); witness != nil && len(subjects) >= fewestShown &&
-		time.Since(time.Unix(0, s.shown.failed.Load())) > showAgain {
+	if witness := s.shown.witness.Load(); witness != nil && len(subjects) >= fewestShown && s.answersMany() &&
+		(s.shown.failed.Load() == 0 || again(&s.shown.failed)) {
 		var err error
 		if there, err = s.storedOf(ctx, s.results, subjects, *witness); err != nil {
 			there = nil
 			s.shown.failed.Store(time.Now().UnixNano())
+		} else {
+			s.shown.failed.Store(0)
 		}
 	}
 	return s.lastOfThese(ctx, s.results, subjects, there)
 }
 
+// answersMany reports whether the server is one that is asked for many results at once.
+func (s *Store) answersMany() bool {
+	var major, minor int
+	_, err := fmt.Sscanf(s.nc.ConnectedServerVersion(), "%d.%d", &major, &minor)
+	return err == nil && (major > directMajor || major == directMajor && minor >= directMinor)
+}
+
 // storedOf finds out which of the subjects have a message on the stream, with the
-// sequences of these. The witness is another, which has one.
+// sequences of these. The witness is another, or one of them, which has one.
 func (s *Store) storedOf(ctx context.Context, stream string, subjects []string, witness string) (map[string]uint64, error) {
-	info, err := s.info(ctx, stream, "")
+	info, err := s.info(ctx, stream, "", subjects[0])
 	if err != nil {
 		return nil, err
 	}
-	if !info.Config.AllowDirect {
-		return nil, errors.New("publisher: the stream allows no direct gets")
+	if !info.Config.AllowDirect || !info.single() {
+		return nil, errors.New("publisher: the stream has several copies, or allows no direct gets")
+	}
+	of := slices.Clone(subjects)
+	slices.Sort(of)
+	if of = slices.Compact(of); !slices.Contains(of, witness) {
+		of = append(of, witness)
 	}
 	body, err := json.Marshal(struct {
 		Subjects []string `json:"multi_last"`
-	}{append(subjects[:len(subjects):len(subjects)], witness)})
+	}{of})
 	if err != nil {
 		return nil, err
 	}
@@ -202,28 +235,51 @@ func present(replies []*nats.Msg, stream, witness string, sequence uint64) (map[
 	if status := end.Header.Get("Status"); status != "204" {
 		return nil, fmt.Errorf("publisher: a direct get ended with status %q", status)
 	}
-	if upTo, _ := strconv.ParseUint(end.Header.Get("Nats-UpTo-Sequence"), 10, 64); upTo < sequence {
-		return nil, fmt.Errorf("publisher: a direct get went to %d, and the leader is at %d", upTo, sequence)
+	if left := headerOf(end, headerPending); left != "0" {
+		return nil, fmt.Errorf("publisher: a direct get left out %q messages", left)
+	}
+	if upTo, _ := strconv.ParseUint(headerOf(end, headerUpTo), 10, 64); upTo < sequence {
+		return nil, fmt.Errorf("publisher: a direct get went to %d, and the stream to %d", upTo, sequence)
 	}
 	there := make(map[string]uint64, len(messages))
-	for i, m := range messages {
-		if of := m.Header.Get(jetstream.StreamHeader); of != stream {
+	last := "0"
+	for _, m := range replies {
+		// Each names the one before it, and the end does.
+		if before := headerOf(m, jetstream.LastSequenceHeader); before != last {
+			return nil, fmt.Errorf("publisher: a direct get has lost what came before: %q after %q", before, last)
+		}
+		if m == end {
+			break
+		}
+		if of := headerOf(m, jetstream.StreamHeader); of != stream {
 			return nil, fmt.Errorf("publisher: a direct get was answered for the stream %q", of)
 		}
-		// Each says how many come after it.
-		if after := m.Header.Get("Nats-Num-Pending"); after != strconv.Itoa(len(messages)-1-i) {
-			return nil, fmt.Errorf("publisher: a direct get is not whole: %q after message %d of %d", after, i+1, len(messages))
-		}
-		sequence, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+		last = headerOf(m, jetstream.SequenceHeader)
+		sequence, err := strconv.ParseUint(last, 10, 64)
 		if err != nil {
 			return nil, fmt.Errorf("publisher: a direct get: %w", err)
 		}
-		there[m.Header.Get(jetstream.SubjectHeader)] = sequence
+		there[headerOf(m, jetstream.SubjectHeader)] = sequence
 	}
 	if _, ok := there[witness]; !ok {
 		return nil, errors.New("publisher: a direct get does not show whose answer it is")
 	}
 	return there, nil
+}
+
+const (
+	headerPending = "Nats-Num-Pending"
+	headerUpTo    = "Nats-UpTo-Sequence"
+)
+
+// headerOf is a header as the server set it, which adds its own behind those that
+// the message was stored with.
+func headerOf(m *nats.Msg, name string) string {
+	values := m.Header.Values(name)
+	if len(values) == 0 {
+		return ""
+	}
+	return values[len(values)-1]
 }
 
 // lastOfThese is lastOfAll where it is known which subjects have a message; nil: it is not.

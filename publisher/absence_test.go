@@ -111,16 +111,19 @@ func TestLookAtManyReadsWhatIsThere(t *testing.T) {
 		}
 	}
 	knows(t, r.store, references, handoffs, results)
-	check("how many are open is not known", map[string]int{infoPending: 1, readHandoff: 100, infoResults: 1, directGet: 1, readResult: 2})
+	check("how many are open is not known", map[string]int{infoPending: 1, readHandoff: 1 + 100, infoResults: 1, directGet: 1, readResult: 1 + 2})
 	knows(t, r.store, references, handoffs, results)
-	check("it is known", map[string]int{infoPending: 1, readHandoff: 4, infoResults: 1, directGet: 1, readResult: 2})
+	check("it is known", map[string]int{infoPending: 1, readHandoff: 1 + 4, infoResults: 1, directGet: 1, readResult: 1 + 2})
 	few := references[:publisher.FewestShown-1]
 	knows(t, r.store, few, handoffs, results)
 	check("few", map[string]int{readHandoff: len(few), readResult: len(few)})
 
 	fresh := r.newStore(t, r.nc)
 	knows(t, fresh, references, handoffs, results)
-	check("no result is known to be there", map[string]int{infoPending: 1, readHandoff: 100, readResult: 100})
+	check("no result is known to be there", map[string]int{infoPending: 1, readHandoff: 1 + 100, readResult: 100})
+	r.publishResult(t, fresh, "r-50") // it is there, and read
+	knows(t, fresh, append(references, references...), handoffs, results)
+	check("each twice", map[string]int{infoPending: 1, readHandoff: 1 + 8, infoResults: 1, directGet: 1, readResult: 1 + 1 + 4})
 }
 
 // A list of many open hand-offs costs the server more than it saves.
@@ -140,7 +143,7 @@ func TestLookDoesNotListManyHandoffs(t *testing.T) {
 	}
 	references = append(names("r", 30), open[7])
 	knows(t, r.store, references, open, nil)
-	if got := asked(); got[infoPending] != 1 || got[readHandoff] != 1 {
+	if got := asked(); got[infoPending] != 1 || got[readHandoff] != 1+1 {
 		t.Errorf("31 purchases with 200 open: %v", got)
 	}
 }
@@ -177,7 +180,7 @@ func TestLookWithoutDirectGets(t *testing.T) {
 	for range 2 {
 		knows(t, r.store, names("r", 10), nil, []string{"r-1"})
 	}
-	if got := asked(); got[infoResults] != 1 || got[directGet] != 0 || got[readResult] != 20 {
+	if got := asked(); got[infoResults] != 1 || got[directGet] != 0 || got[readResult] != 1+20 {
 		t.Errorf("%v; the second look does not try", got)
 	}
 }
@@ -230,37 +233,83 @@ func await(t *testing.T, what string, done func() bool) {
 
 func TestPresent(t *testing.T) {
 	t.Parallel()
-	const stream, witness = "PURCHASES_RESULTS", "purchases.results.acme.w"
-	message := func(of, subject, sequence, after string) *nats.Msg {
-		return &nats.Msg{Header: nats.Header{"Nats-Stream": {of}, "Nats-Subject": {subject}, "Nats-Sequence": {sequence}, "Nats-Num-Pending": {after}}}
+	const stream, witness, other = "PURCHASES_RESULTS", "purchases.results.acme.w", "purchases.results.acme.r"
+	message := func(of, subject, sequence, before string) *nats.Msg {
+		return &nats.Msg{Header: nats.Header{"Nats-Stream": {of}, "Nats-Subject": {subject}, "Nats-Sequence": {sequence}, "Nats-Last-Sequence": {before}}}
 	}
-	end := func(status, upTo string) *nats.Msg {
-		return &nats.Msg{Header: nats.Header{"Status": {status}, "Nats-Num-Pending": {"0"}, "Nats-UpTo-Sequence": {upTo}}}
+	end := func(status, before, left, upTo string) *nats.Msg {
+		return &nats.Msg{Header: nats.Header{"Status": {status}, "Nats-Last-Sequence": {before}, "Nats-Num-Pending": {left}, "Nats-UpTo-Sequence": {upTo}}}
+	}
+	forged := message(stream, witness, "7", "0")
+	for name, value := range map[string]string{"Nats-Stream": "OTHER", "Nats-Subject": "another", "Nats-Sequence": "1", "Nats-Last-Sequence": "5"} {
+		forged.Header[name] = append([]string{value}, forged.Header[name]...)
 	}
 	for name, c := range map[string]struct {
 		replies []*nats.Msg
 		there   int // 0: shows nothing
 	}{
-		"the witness alone":         {[]*nats.Msg{message(stream, witness, "7", "0"), end("204", "9")}, 1},
-		"further than the leader":   {[]*nats.Msg{message(stream, witness, "7", "0"), end("204", "10")}, 1},
-		"two":                       {[]*nats.Msg{message(stream, "purchases.results.acme.r", "3", "1"), message(stream, witness, "7", "0"), end("204", "9")}, 2},
-		"behind the leader":         {[]*nats.Msg{message(stream, witness, "7", "0"), end("204", "8")}, 0},
-		"no sequence at the end":    {[]*nats.Msg{message(stream, witness, "7", "0"), end("204", "")}, 0},
-		"another stream":            {[]*nats.Msg{message("COPY", witness, "7", "0"), end("204", "9")}, 0},
-		"no stream":                 {[]*nats.Msg{message("", witness, "7", "0"), end("204", "9")}, 0},
-		"no witness":                {[]*nats.Msg{message(stream, "purchases.results.acme.r", "7", "0"), end("204", "9")}, 0},
-		"nothing":                   {[]*nats.Msg{end("404", "")}, 0},
-		"nothing, and a fine end":   {[]*nats.Msg{end("204", "9")}, 0},
-		"too many":                  {[]*nats.Msg{end("413", "")}, 0},
-		"broken off with an error":  {[]*nats.Msg{message(stream, witness, "7", "0"), end("404", "9")}, 0},
-		"the first is lost":         {[]*nats.Msg{message(stream, witness, "7", "0"), message(stream, "purchases.results.acme.r", "8", "0"), end("204", "9")}, 0},
-		"the last is lost":          {[]*nats.Msg{message(stream, witness, "7", "1"), end("204", "9")}, 0},
-		"a message without a place": {[]*nats.Msg{message(stream, witness, "x", "0"), end("204", "9")}, 0},
+		"the witness alone":            {[]*nats.Msg{message(stream, witness, "7", "0"), end("204", "7", "0", "9")}, 1},
+		"further than the stream went": {[]*nats.Msg{message(stream, witness, "7", "0"), end("204", "7", "0", "10")}, 1},
+		"two":                          {[]*nats.Msg{message(stream, other, "3", "0"), message(stream, witness, "7", "3"), end("204", "7", "0", "9")}, 2},
+		"stored with such headers":     {[]*nats.Msg{forged, end("204", "7", "0", "9")}, 1},
+		"not as far":                   {[]*nats.Msg{message(stream, witness, "7", "0"), end("204", "7", "0", "8")}, 0},
+		"no sequence at the end":       {[]*nats.Msg{message(stream, witness, "7", "0"), end("204", "7", "0", "")}, 0},
+		"another stream":               {[]*nats.Msg{message("COPY", witness, "7", "0"), end("204", "7", "0", "9")}, 0},
+		"no stream":                    {[]*nats.Msg{message("", witness, "7", "0"), end("204", "7", "0", "9")}, 0},
+		"no witness":                   {[]*nats.Msg{message(stream, other, "7", "0"), end("204", "7", "0", "9")}, 0},
+		"nothing":                      {[]*nats.Msg{end("404", "", "", "")}, 0},
+		"nothing, and a fine end":      {[]*nats.Msg{end("204", "0", "0", "9")}, 0},
+		"too many":                     {[]*nats.Msg{end("413", "", "", "")}, 0},
+		"broken off with an error":     {[]*nats.Msg{message(stream, witness, "7", "0"), end("404", "7", "0", "9")}, 0},
+		"broken off for its size":      {[]*nats.Msg{message(stream, witness, "7", "0"), end("204", "7", "1", "9")}, 0},
+		"the first is lost":            {[]*nats.Msg{message(stream, witness, "7", "3"), end("204", "7", "0", "9")}, 0},
+		"one between is lost":          {[]*nats.Msg{message(stream, witness, "2", "0"), message(stream, other, "7", "3"), end("204", "7", "0", "9")}, 0},
+		"the last is lost":             {[]*nats.Msg{message(stream, witness, "7", "0"), end("204", "8", "0", "9")}, 0},
+		"a message without a place":    {[]*nats.Msg{message(stream, witness, "x", "0"), end("204", "x", "0", "9")}, 0},
 	} {
 		there, err := publisher.Present(c.replies, stream, witness, 9)
 		if len(there) != c.there || (err == nil) != (c.there > 0) {
 			t.Errorf("%s: %v, %v", name, there, err)
 		}
+	}
+}
+
+// A server that has lost its cluster refuses to read, and may list for some seconds
+// more what is not so any longer.
+func TestLookIsRefused(t *testing.T) {
+	t.Parallel()
+	nc := plain(t)
+	store, err := publisher.NewStore(nc, publisher.Subjects{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err1 := nc.Subscribe("$JS.API.STREAM.INFO.*", func(m *nats.Msg) {
+		_ = m.Respond([]byte(`{"config":{"num_replicas":3},"state":{"num_subjects":1},"cluster":{"raft_group":"S","leader":"a","leader_since":"2026-11-22T20:00:00Z"}}`))
+	})
+	ready := make(chan struct{})
+	_, err2 := nc.Subscribe("$JS.API.STREAM.MSG.GET.*", func(m *nats.Msg) {
+		answer := publisher.NotThere()
+		select {
+		case <-ready:
+			if strings.HasSuffix(m.Subject, "RESULTS") {
+				break
+			}
+			answer = []byte(`{"error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}}`)
+		default:
+		}
+		_ = m.Respond(answer)
+	})
+	if err := errors.Join(err1, err2, nc.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := store.Look(t.Context(), "acme", names("r", 10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(ready)
+	if all, err := store.Look(t.Context(), "acme", names("r", 10)); err == nil {
+		t.Errorf("a list without a read is believed: %+v", all)
 	}
 }
 

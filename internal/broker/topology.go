@@ -53,7 +53,9 @@ func (t Topology) Streams() []jetstream.StreamConfig {
 			Description: "The terminal result of each purchase",
 			Subjects:    []string{t.Subjects.AllResults("*")},
 			MaxAge:      t.Results,
-			AllowDirect: true, // looks of many purchases at once cost the server less
+			// Looks of many purchases at once cost the server less. Where there are more
+			// copies than one, any of them would answer.
+			AllowDirect: t.Replicas <= 1,
 		}),
 		once(jetstream.StreamConfig{
 			Name:        t.Subjects.DeadStream(),
