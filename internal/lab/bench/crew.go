@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -102,9 +101,9 @@ func (c *crew) watch(ctx context.Context, stream string, n int) ([]sample, error
 	for {
 		s := sample{at: time.Now()}
 		for _, p := range all {
-			used, err := cpuOf(p.cmd.Process.Pid)
+			used, err := p.used()
 			if err != nil {
-				return nil, errors.Join(p.ended(), err)
+				return nil, err
 			}
 			s.cpu = append(s.cpu, used)
 		}

@@ -181,7 +181,7 @@ func (l *ledger) publish(ctx context.Context, f figures) error {
 	if !l.byID {
 		options = append(options, jetstream.WithExpectLastSequencePerSubject(0))
 	}
-	before, err := cpuOf(l.server.cmd.Process.Pid)
+	before, err := l.server.used()
 	if err != nil {
 		return err
 	}
@@ -213,7 +213,7 @@ func (l *ledger) publish(ctx context.Context, f figures) error {
 		return fmt.Errorf("%w: %w", errRefused, refused)
 	}
 	rates(l.size, began, append(tenths, time.Now()), f)
-	after, err := cpuOf(l.server.cmd.Process.Pid)
+	after, err := l.server.used()
 	f[measurePublishCPU] = microseconds(after-before) / float64(l.size)
 	return err
 }

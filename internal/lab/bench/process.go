@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -151,6 +152,21 @@ func (p *process) ended() error {
 	default:
 		return nil
 	}
+}
+
+// used is the processor time that the program has used. Where it has ended by
+// itself the error is what it said.
+func (p *process) used() (time.Duration, error) {
+	used, err := cpuOf(p.cmd.Process.Pid)
+	if err == nil {
+		return used, nil
+	}
+	// The system forgets a program a moment before whoever waits for its end is told.
+	select {
+	case <-p.exited:
+	case <-time.After(stopWait):
+	}
+	return 0, cmp.Or(p.ended(), err)
 }
 
 // stop asks the program to end and waits for it. One that ends with an error, or

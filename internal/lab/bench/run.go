@@ -147,9 +147,9 @@ func (r *running) finish() error {
 func (r *running) sample() (sample, error) {
 	s := sample{at: time.Now()}
 	for _, p := range r.processes() {
-		used, err := cpuOf(p.cmd.Process.Pid)
+		used, err := p.used()
 		if err != nil {
-			return s, errors.Join(p.ended(), err)
+			return s, err
 		}
 		s.cpu = append(s.cpu, used)
 	}
