@@ -17,16 +17,17 @@ import (
 // Most purchases are new, and the streams hold nothing of them. For many at once
 // a few requests show it, instead of two for each:
 //
-//   - the leader of the hand-offs lists those of the account;
+//   - the leader of the hand-offs lists those of the account, and after that is asked
+//     for a newer one as a message is read;
 //   - then the server of the results says how far its stream goes, where it has the
 //     only copy;
 //   - then a direct get asks for all results at once. A mirror may answer it, so the
 //     answer has to show that its stream is the one meant, that nothing of it is
 //     lost, and that it goes as far: a result that is not in it was not stored then.
 //
-// With each of the first two one purchase is read as ever. A server that has lost
-// the others of its cluster refuses such a read before it notices that it leads a
-// stream no longer, and lists and gets go on until then.
+// That something is read as ever beside the lists is since a server that has lost the
+// others of its cluster refuses such a read before it notices that it leads a stream
+// no longer, and lists and gets go on until then.
 //
 // What is there is read from the leader one by one, and so is all where one of these
 // could not be shown.
@@ -37,10 +38,12 @@ const (
 	// openForRead is how many open hand-offs a list may hold in place of each read
 	// that it saves: as many cost the server about as much.
 	openForRead = 20
-	// showTimeout bounds each of the three.
-	showTimeout = time.Second
+	// showTimeout bounds each of them: a look that takes long is too old for a call.
+	showTimeout = 200 * time.Millisecond
 	// showAgain is how long after a failure nothing more is tried.
 	showAgain = 10 * time.Second
+	// mostNewer is how many newer hand-offs are added to a list.
+	mostNewer = 4
 	// Servers before that version look for many subjects in another way: it is slow
 	// where one of them is old, and was not looked into.
 	directMajor, directMinor = 2, 15
@@ -74,8 +77,12 @@ type streamInfo struct {
 	Error  *jetstream.APIError `json:"error"`
 	Total  int                 `json:"total"` // subjects that match the filter, on all pages
 	Config struct {
-		Replicas    int  `json:"num_replicas"`
-		AllowDirect bool `json:"allow_direct"`
+		Name        string `json:"name"`
+		Replicas    int    `json:"num_replicas"`
+		AllowDirect bool   `json:"allow_direct"`
+		Metadata    struct {
+			Server string `json:"_nats.ver"` // version of the server that answers
+		} `json:"metadata"`
 	} `json:"config"`
 	State struct {
 		LastSequence uint64            `json:"last_seq"`
@@ -105,36 +112,42 @@ func (i *streamInfo) single() bool {
 
 var errNotLed = errors.New("publisher: the answer is not shown to be the leader's")
 
-// info asks the leader of a stream, and for the subjects that match the filter, if
-// any. Beside it the last message of one subject is read.
-func (s *Store) info(ctx context.Context, stream, filter, subject string) (*streamInfo, error) {
-	body, err1 := json.Marshal(struct {
+// info asks the leader of a stream, and for the subjects that match the filter, if any.
+func (s *Store) info(ctx context.Context, stream, filter string) (*streamInfo, error) {
+	body, err := json.Marshal(struct {
 		Filter string `json:"subjects_filter,omitempty"`
 	}{filter})
-	read1, err2 := json.Marshal(query{LastBySubject: subject})
-	if err := errors.Join(err1, err2); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	call, cancel := context.WithTimeout(ctx, showTimeout)
 	defer cancel()
-	replies, err := s.Wire.RequestAll(call, []Ask{{infoSubject + stream, body}, {getSubject + stream, read1}})
+	reply, err := s.Wire.Request(call, infoSubject+stream, body)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := read(replies[1].Data); err != nil {
-		return nil, err
-	}
 	info := new(streamInfo)
-	if err := json.Unmarshal(replies[0].Data, info); err != nil {
+	if err := json.Unmarshal(reply.Data, info); err != nil {
 		return nil, err
 	}
 	if info.Error != nil {
 		return nil, info.Error
 	}
+	if info.Config.Name != stream {
+		return nil, fmt.Errorf("publisher: the answer is of the stream %q", info.Config.Name)
+	}
 	if !info.led() {
 		return nil, errNotLed
 	}
 	return info, nil
+}
+
+// newer reads the first message from the sequence on whose subject matches, and nil
+// where there is none.
+func (s *Store) newer(ctx context.Context, stream, subjects string, sequence uint64) (*stored, error) {
+	call, cancel := context.WithTimeout(ctx, showTimeout)
+	defer cancel()
+	return get(call, s.Wire, stream, query{NextBySubject: subjects, Sequence: sequence})
 }
 
 // handoffsOf reads the last hand-off of each subject, all of one account.
@@ -144,9 +157,9 @@ func (s *Store) handoffsOf(ctx context.Context, account string, subjects []strin
 	switch open := s.shown.open.Load() - 1; {
 	case n < fewestShown:
 	case open >= 0 && fewestShown/2+open/openForRead < n:
-		there = s.openOf(ctx, account, subjects[0])
+		there = s.openOf(ctx, account)
 	case again(&s.shown.counted):
-		s.count(s.info(ctx, s.pending, "", subjects[0])) // for those that come after these
+		s.count(s.info(ctx, s.pending, "")) // for those that come after these
 	}
 	return s.lastOfThese(ctx, s.pending, subjects, there)
 }
@@ -162,22 +175,36 @@ func (s *Store) count(info *streamInfo, err error) {
 }
 
 // openOf lists the subjects of an account's hand-offs; nil: not shown.
-func (s *Store) openOf(ctx context.Context, account, subject string) map[string]uint64 {
-	info, err := s.info(ctx, s.pending, s.subjects.AllPending(account), subject)
+func (s *Store) openOf(ctx context.Context, account string) map[string]uint64 {
+	all := s.subjects.AllPending(account)
+	info, err := s.info(ctx, s.pending, all)
 	s.count(info, err)
 	if err != nil || info.Total != len(info.State.Subjects) {
 		return nil
 	}
-	if info.State.Subjects == nil {
-		return map[string]uint64{}
+	there := info.State.Subjects
+	if there == nil {
+		there = map[string]uint64{}
 	}
-	return info.State.Subjects
+	// Whoever leads now, and reads: what it has beyond the list is all that is missing.
+	from := info.State.LastSequence + 1
+	for range mostNewer {
+		m, err := s.newer(ctx, s.pending, all, from)
+		if err != nil {
+			return nil
+		}
+		if m == nil {
+			return there
+		}
+		there[m.Subject], from = m.Sequence, m.Sequence+1
+	}
+	return nil
 }
 
 // resultsOf reads the result of each subject.
 func (s *Store) resultsOf(ctx context.Context, subjects []string) ([]*stored, error) {
 	var there map[string]uint64
-	if witness := s.shown.witness.Load(); witness != nil && len(subjects) >= fewestShown && s.answersMany() &&
+	if witness := s.shown.witness.Load(); witness != nil && len(subjects) >= fewestShown &&
 		(s.shown.failed.Load() == 0 || again(&s.shown.failed)) {
 		var err error
 		if there, err = s.storedOf(ctx, s.results, subjects, *witness); err != nil {
@@ -191,21 +218,24 @@ func (s *Store) resultsOf(ctx context.Context, subjects []string) ([]*stored, er
 }
 
 // answersMany reports whether the server is one that is asked for many results at once.
-func (s *Store) answersMany() bool {
+func (i *streamInfo) answersMany() bool {
 	var major, minor int
-	_, err := fmt.Sscanf(s.nc.ConnectedServerVersion(), "%d.%d", &major, &minor)
-	return err == nil && (major > directMajor || major == directMajor && minor >= directMinor)
+	_, err := fmt.Sscanf(i.Config.Metadata.Server, "%d.%d", &major, &minor)
+	return err == nil && (major > directMajor || major == directMajor && minor >= directMinor) && i.Config.AllowDirect && i.single()
 }
 
 // storedOf finds out which of the subjects have a message on the stream, with the
 // sequences of these. The witness is another, or one of them, which has one.
 func (s *Store) storedOf(ctx context.Context, stream string, subjects []string, witness string) (map[string]uint64, error) {
-	info, err := s.info(ctx, stream, "", subjects[0])
+	info, err := s.info(ctx, stream, "")
 	if err != nil {
 		return nil, err
 	}
-	if !info.Config.AllowDirect || !info.single() {
-		return nil, errors.New("publisher: the stream has several copies, or allows no direct gets")
+	if !info.answersMany() {
+		return nil, errors.New("publisher: the stream has several copies, allows no direct gets, or is an older server's")
+	}
+	if _, err := s.newer(ctx, stream, subjects[0], info.State.LastSequence+1); err != nil {
+		return nil, err
 	}
 	of := slices.Clone(subjects)
 	slices.Sort(of)
@@ -238,7 +268,10 @@ func present(replies []*nats.Msg, stream, witness string, sequence uint64) (map[
 	if left := headerOf(end, headerPending); left != "0" {
 		return nil, fmt.Errorf("publisher: a direct get left out %q messages", left)
 	}
-	if upTo, _ := strconv.ParseUint(headerOf(end, headerUpTo), 10, 64); upTo < sequence {
+	if of := headerOf(end, jetstream.StreamHeader); of != "" {
+		return nil, fmt.Errorf("publisher: a message of %q was taken for the end of a direct get", of)
+	}
+	if upTo, err := strconv.ParseUint(headerOf(end, headerUpTo), 10, 64); err != nil || upTo < sequence {
 		return nil, fmt.Errorf("publisher: a direct get went to %d, and the stream to %d", upTo, sequence)
 	}
 	there := make(map[string]uint64, len(messages))

@@ -2,9 +2,11 @@ package publisher_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -111,7 +113,7 @@ func TestLookAtManyReadsWhatIsThere(t *testing.T) {
 		}
 	}
 	knows(t, r.store, references, handoffs, results)
-	check("how many are open is not known", map[string]int{infoPending: 1, readHandoff: 1 + 100, infoResults: 1, directGet: 1, readResult: 1 + 2})
+	check("how many are open is not known", map[string]int{infoPending: 1, readHandoff: 100, infoResults: 1, directGet: 1, readResult: 1 + 2})
 	knows(t, r.store, references, handoffs, results)
 	check("it is known", map[string]int{infoPending: 1, readHandoff: 1 + 4, infoResults: 1, directGet: 1, readResult: 1 + 2})
 	few := references[:publisher.FewestShown-1]
@@ -120,7 +122,7 @@ func TestLookAtManyReadsWhatIsThere(t *testing.T) {
 
 	fresh := r.newStore(t, r.nc)
 	knows(t, fresh, references, handoffs, results)
-	check("no result is known to be there", map[string]int{infoPending: 1, readHandoff: 1 + 100, readResult: 100})
+	check("no result is known to be there", map[string]int{infoPending: 1, readHandoff: 100, readResult: 100})
 	r.publishResult(t, fresh, "r-50") // it is there, and read
 	knows(t, fresh, append(references, references...), handoffs, results)
 	check("each twice", map[string]int{infoPending: 1, readHandoff: 1 + 8, infoResults: 1, directGet: 1, readResult: 1 + 1 + 4})
@@ -180,7 +182,7 @@ func TestLookWithoutDirectGets(t *testing.T) {
 	for range 2 {
 		knows(t, r.store, names("r", 10), nil, []string{"r-1"})
 	}
-	if got := asked(); got[infoResults] != 1 || got[directGet] != 0 || got[readResult] != 1+20 {
+	if got := asked(); got[infoResults] != 1 || got[directGet] != 0 || got[readResult] != 20 {
 		t.Errorf("%v; the second look does not try", got)
 	}
 }
@@ -265,6 +267,7 @@ func TestPresent(t *testing.T) {
 		"the first is lost":            {[]*nats.Msg{message(stream, witness, "7", "3"), end("204", "7", "0", "9")}, 0},
 		"one between is lost":          {[]*nats.Msg{message(stream, witness, "2", "0"), message(stream, other, "7", "3"), end("204", "7", "0", "9")}, 0},
 		"the last is lost":             {[]*nats.Msg{message(stream, witness, "7", "0"), end("204", "8", "0", "9")}, 0},
+		"a message that ends it":       {[]*nats.Msg{message(stream, witness, "7", "0"), {Header: nats.Header{"Status": {"204"}, "Nats-Stream": {stream}, "Nats-Subject": {other}, "Nats-Sequence": {"8"}, "Nats-Last-Sequence": {"7"}, "Nats-Num-Pending": {"0"}, "Nats-UpTo-Sequence": {"99"}}}}, 0},
 		"a message without a place":    {[]*nats.Msg{message(stream, witness, "x", "0"), end("204", "x", "0", "9")}, 0},
 	} {
 		there, err := publisher.Present(c.replies, stream, witness, 9)
@@ -284,7 +287,7 @@ func TestLookIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err1 := nc.Subscribe("$JS.API.STREAM.INFO.*", func(m *nats.Msg) {
-		_ = m.Respond([]byte(`{"config":{"num_replicas":3},"state":{"num_subjects":1},"cluster":{"raft_group":"S","leader":"a","leader_since":"2026-11-22T20:00:00Z"}}`))
+		_ = m.Respond([]byte(`{"config":{"name":"PURCHASES_PENDING","num_replicas":3},"state":{"num_subjects":1},"cluster":{"raft_group":"S","leader":"a","leader_since":"2026-11-22T20:00:00Z"}}`))
 	})
 	ready := make(chan struct{})
 	_, err2 := nc.Subscribe("$JS.API.STREAM.MSG.GET.*", func(m *nats.Msg) {
@@ -310,6 +313,48 @@ func TestLookIsRefused(t *testing.T) {
 	close(ready)
 	if all, err := store.Look(t.Context(), "acme", names("r", 10)); err == nil {
 		t.Errorf("a list without a read is believed: %+v", all)
+	}
+}
+
+// A list that lacks newer hand-offs is completed, or not believed: it may be that of a
+// server that leads no longer.
+func TestLookAsksForNewerHandoffs(t *testing.T) {
+	t.Parallel()
+	for _, newer := range []int{1, 3, 9} {
+		nc := plain(t)
+		_, err1 := nc.Subscribe("$JS.API.STREAM.INFO.*", func(m *nats.Msg) {
+			_ = m.Respond([]byte(`{"config":{"name":"PURCHASES_PENDING","num_replicas":1},"state":{"last_seq":10,"num_subjects":1}}`))
+		})
+		_, err2 := nc.Subscribe("$JS.API.STREAM.MSG.GET.*", func(m *nats.Msg) {
+			var q struct {
+				Next string `json:"next_by_subj"`
+				Last string `json:"last_by_subj"`
+				Seq  int    `json:"seq"`
+			}
+			_ = json.Unmarshal(m.Data, &q)
+			answer := publisher.NotThere()
+			if i := q.Seq - 10; q.Next == "purchases.pending.acme.*" && i <= newer {
+				answer = fmt.Appendf(nil, `{"message":{"subject":"purchases.pending.acme.r-%d","seq":%d,"data":"e30="}}`, i, 10+i)
+			} else if after, ok := strings.CutPrefix(q.Last, "purchases.pending.acme.r-"); ok && after >= "1" && after <= strconv.Itoa(newer) {
+				answer = []byte(`{"message":{"seq":1,"data":"e30="}}`)
+			}
+			_ = m.Respond(answer)
+		})
+		store, err3 := publisher.NewStore(nc, publisher.Subjects{})
+		if err := errors.Join(err1, err2, err3, nc.Flush()); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			all, err := store.Look(t.Context(), "acme", names("r", 10))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, known := range all {
+				if (known.Handoff != nil) != (i >= 1 && i <= newer) {
+					t.Errorf("%d newer: r-%d: %+v", newer, i, known)
+				}
+			}
+		}
 	}
 }
 
@@ -339,7 +384,7 @@ func TestLed(t *testing.T) {
 // What lists no hand-off shows that there is none only if a leader says it, of all.
 func TestLookBelievesWholeListsOfLeaders(t *testing.T) {
 	t.Parallel()
-	const one = `{"config":{"num_replicas":3},"state":{"num_subjects":1%s},"total":%d,"cluster":{"raft_group":"S",%s"leader":"a"}}`
+	const one = `{"config":{"name":"PURCHASES_PENDING","num_replicas":3},"state":{"num_subjects":1%s},"total":%d,"cluster":{"raft_group":"S",%s"leader":"a"}}`
 	const leads = `"leader_since":"2026-11-22T20:00:00Z",`
 	for name, c := range map[string]struct {
 		info  string
@@ -350,11 +395,17 @@ func TestLookBelievesWholeListsOfLeaders(t *testing.T) {
 		"a page of a list": {fmt.Sprintf(one, `,"subjects":{"purchases.pending.acme.r-2":1}`, 2, leads), true},
 		"an error":         {`{"error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}}`, true},
 		"not JSON":         {`{`, true},
+		"an empty object":  {`{}`, true},
+		"another stream":   {strings.Replace(fmt.Sprintf(one, "", 0, leads), "PENDING", "OTHER", 1), true},
 	} {
 		nc := plain(t)
 		_, err1 := nc.Subscribe("$JS.API.STREAM.INFO.*", func(m *nats.Msg) { _ = m.Respond([]byte(c.info)) })
 		_, err2 := nc.Subscribe("$JS.API.STREAM.MSG.GET.PURCHASES_PENDING", func(m *nats.Msg) {
-			_ = m.Respond([]byte(`{"message":{"seq":1,"data":"e30="}}`))
+			answer := []byte(`{"message":{"seq":1,"data":"e30="}}`)
+			if strings.Contains(string(m.Data), "next_by_subj") {
+				answer = publisher.NotThere()
+			}
+			_ = m.Respond(answer)
 		})
 		_, err3 := nc.Subscribe("$JS.API.STREAM.MSG.GET.PURCHASES_RESULTS", func(m *nats.Msg) { _ = m.Respond(publisher.NotThere()) })
 		store, err4 := publisher.NewStore(nc, publisher.Subjects{})

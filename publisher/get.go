@@ -18,6 +18,7 @@ const readTimeout = 5 * time.Second
 
 // stored is a message as the stream's leader holds it.
 type stored struct {
+	Subject  string
 	Sequence uint64
 	Header   nats.Header
 	Data     []byte
@@ -27,6 +28,7 @@ type stored struct {
 // query is what the server's API for single messages is asked.
 type query struct {
 	LastBySubject string `json:"last_by_subj,omitempty"`
+	NextBySubject string `json:"next_by_subj,omitempty"` // from the sequence on; wildcards may stand in it
 	Sequence      uint64 `json:"seq,omitempty"`
 }
 
@@ -92,6 +94,7 @@ func read(reply []byte) (*stored, error) {
 	var answer struct {
 		Error   *jetstream.APIError `json:"error"`
 		Message *struct {
+			Subject  string    `json:"subject"`
 			Sequence uint64    `json:"seq"`
 			Header   []byte    `json:"hdrs"`
 			Data     []byte    `json:"data"`
@@ -110,7 +113,7 @@ func read(reply []byte) (*stored, error) {
 	if answer.Message == nil {
 		return nil, errors.New("the server answered without a message")
 	}
-	m := &stored{Sequence: answer.Message.Sequence, Data: answer.Message.Data, Time: answer.Message.Time}
+	m := &stored{Subject: answer.Message.Subject, Sequence: answer.Message.Sequence, Data: answer.Message.Data, Time: answer.Message.Time}
 	if len(answer.Message.Header) > 0 {
 		// Headers that cannot be read are left out, as the client does with a
 		// delivery: they must not keep the message from being read.
