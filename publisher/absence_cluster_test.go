@@ -26,19 +26,11 @@ func TestLookInACluster(t *testing.T) {
 	for i, s := range servers {
 		conns[i], js = s.Connect()
 	}
-	await(t, "the topology", func() bool {
+	eventually(t, "the topology", func() bool {
 		_, err := broker.Ensure(t.Context(), js, broker.Topology{Replicas: 3, Results: 1 << 40, AckWait: 1 << 36, Accounts: []string{"acme"}})
 		return err == nil
 	})
-	stream, err := js.Stream(t.Context(), results)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := stream.CachedInfo().Config
-	config.AllowDirect = true // somebody's, as it is not declared so
-	if _, err := js.UpdateStream(t.Context(), config); err != nil {
-		t.Fatal(err)
-	}
+	configure(t, js, results, func(c *jetstream.StreamConfig) { c.AllowDirect = true }) // as somebody may
 	heard := make(chan *nats.Msg, 100_000)
 	if _, err := conns[0].ChanSubscribe("$JS.API.STREAM.MSG.GET.*", heard); err != nil {
 		t.Fatal(err)
@@ -52,7 +44,7 @@ func TestLookInACluster(t *testing.T) {
 	}
 	look := func(s *publisher.Store, references []string) []publisher.Known {
 		var all []publisher.Known
-		await(t, "an answer", func() (answered bool) {
+		eventually(t, "an answer", func() (answered bool) {
 			var err error
 			all, err = s.Look(t.Context(), "acme", references)
 			return err == nil

@@ -168,15 +168,7 @@ func TestLookListsOneAccount(t *testing.T) {
 func TestLookWithoutDirectGets(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	stream, err := r.js.Stream(t.Context(), results)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := stream.CachedInfo().Config
-	config.AllowDirect = false
-	if _, err := r.js.UpdateStream(t.Context(), config); err != nil {
-		t.Fatal(err)
-	}
+	configure(t, r.js, results, func(c *jetstream.StreamConfig) { c.AllowDirect = false })
 	r.publishResult(t, r.store, "r-1")
 	asked := r.listener(t)
 	for range 2 {
@@ -199,7 +191,7 @@ func TestLookDoesNotBelieveAMirror(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the mirror", func() bool {
+	eventually(t, "the mirror", func() bool {
 		info, err := mirror.Info(t.Context())
 		return err == nil && info.State.Msgs == 2
 	})
@@ -219,17 +211,6 @@ func TestLookDoesNotBelieveAMirror(t *testing.T) {
 	}
 	if answered["COPY"] == 0 || answered[results] == 0 {
 		t.Errorf("answered by %v: the test shows nothing", answered)
-	}
-}
-
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for !done() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s is not there", what)
-		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 

@@ -82,13 +82,19 @@ func (r *rig) message(t *testing.T, stream, subject string) *jetstream.RawStream
 // limit sets how many bytes a stream may hold; -1 is no limit.
 func (r *rig) limit(t *testing.T, stream string, size int64) {
 	t.Helper()
-	s, err := r.js.Stream(t.Context(), stream)
+	configure(t, r.js, stream, func(c *jetstream.StreamConfig) { c.MaxBytes = size })
+}
+
+// configure changes a stream's configuration.
+func configure(t *testing.T, js jetstream.JetStream, stream string, change func(*jetstream.StreamConfig)) {
+	t.Helper()
+	s, err := js.Stream(t.Context(), stream)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := s.CachedInfo().Config
-	c.MaxBytes = size
-	if _, err := r.js.UpdateStream(t.Context(), c); err != nil {
+	change(&c)
+	if _, err := js.UpdateStream(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 }

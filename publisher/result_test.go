@@ -273,15 +273,7 @@ func TestPublishResultAfterItsRemoval(t *testing.T) {
 // asked of the leader all the same.
 func TestReadsGoToTheLeader(t *testing.T) {
 	r := newRig(t)
-	stream, err := r.js.Stream(t.Context(), results)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := stream.CachedInfo().Config
-	config.AllowDirect = true
-	if _, err := r.js.UpdateStream(t.Context(), config); err != nil {
-		t.Fatal(err)
-	}
+	configure(t, r.js, results, func(c *jetstream.StreamConfig) { c.AllowDirect = true })
 	watcher, _ := r.server.Connect()
 	asked := make(chan *nats.Msg, 100)
 	if _, err := watcher.ChanSubscribe("$JS.API.DIRECT.>", asked); err != nil {

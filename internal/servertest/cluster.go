@@ -31,12 +31,16 @@ func NATSCluster(tb testing.TB, nodes int) []*NATSServer {
 		all[i].Start()
 		tb.Cleanup(all[i].Stop)
 	}
+	poll := time.NewTicker(10 * time.Millisecond)
+	defer poll.Stop()
+	late := time.After(natsWait)
 	for _, s := range all {
-		for deadline := time.Now().Add(natsWait); !s.server.JetStreamIsCurrent(); {
-			if time.Now().After(deadline) {
+		for !s.server.JetStreamIsCurrent() {
+			select {
+			case <-poll.C:
+			case <-late:
 				tb.Fatal("servertest: the nats-servers did not become a cluster")
 			}
-			time.Sleep(10 * time.Millisecond)
 		}
 	}
 	return all
