@@ -224,8 +224,8 @@ func (i *streamInfo) answersMany() bool {
 	return err == nil && (major > directMajor || major == directMajor && minor >= directMinor) && i.Config.AllowDirect && i.single()
 }
 
-// storedOf finds out which of the subjects have a message on the stream, with the
-// sequences of these. The witness is another, or one of them, which has one.
+// storedOf finds out which of the subjects have a message on the stream: the keys of
+// what it returns. The witness is another, or one of them, which has one.
 func (s *Store) storedOf(ctx context.Context, stream string, subjects []string, witness string) (map[string]uint64, error) {
 	info, err := s.info(ctx, stream, "")
 	if err != nil {
@@ -315,7 +315,8 @@ func headerOf(m *nats.Msg, name string) string {
 	return values[len(values)-1]
 }
 
-// lastOfThese is lastOfAll where it is known which subjects have a message; nil: it is not.
+// lastOfThese is lastOfAll where it is known which subjects have a message, by the
+// keys of there; nil: it is not known.
 func (s *Store) lastOfThese(ctx context.Context, stream string, subjects []string, there map[string]uint64) ([]*stored, error) {
 	if there == nil {
 		return s.lastOfAll(ctx, stream, subjects)
