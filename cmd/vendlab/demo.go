@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"github.com/vendstream/vendstream/internal/lab"
@@ -10,6 +12,9 @@ import (
 const (
 	defaultPurchases = 240
 	maxPurchases     = 5000
+	// A shorter time-out would end before the simulator's slow answers come.
+	minDemoTimeout = time.Second
+	maxDemoTimeout = time.Minute
 )
 
 func (p *program) demo() *cobra.Command {
@@ -28,6 +33,8 @@ and the summary goes to standard error.`,
 	}
 	purchases := cmd.Flags().Int("purchases", defaultPurchases, "how many purchases")
 	seed := cmd.Flags().Uint64("seed", 1, "which of them meets what; the same seed makes the same batch")
+	timeout := cmd.Flags().Duration("timeout", lab.DemoTimeout,
+		"how long a call to the vendor may take, 1s to 1m; raise it where the machine is slow or busy")
 	keep := cmd.Flags().Bool("keep", false, "keep the data directory and print where it is")
 	verbose := cmd.Flags().Bool("verbose", false, "show the daemons' logs on standard error")
 	format := output.NewFlag(output.Table)
@@ -36,10 +43,14 @@ and the summary goes to standard error.`,
 		if *purchases < 1 || *purchases > maxPurchases {
 			return usage("--purchases must be 1 to %d", maxPurchases)
 		}
+		if *timeout < minDemoTimeout || *timeout > maxDemoTimeout {
+			return usage("--timeout must be %s to %s", minDemoTimeout, maxDemoTimeout)
+		}
 		return lab.Demo(cmd.Context(), lab.DemoOptions{
 			Purchases: *purchases,
 			Seed:      *seed,
 			Format:    format.Format,
+			Timeout:   *timeout,
 			Keep:      *keep,
 			Verbose:   *verbose,
 			Stdout:    p.Stdout,

@@ -11,9 +11,13 @@ import (
 	"github.com/vendstream/vendstream/internal/lifecycle"
 )
 
+// patient is a time-out that a busy machine keeps too. The purchases that are meant
+// to run into it do so side by side.
+const patient = "--timeout=20s"
+
 // The whole demo: every promise is held against the streams and the ledger.
 func TestDemo(t *testing.T) {
-	stdout, stderr, code := runCommand(t, "demo", "--purchases", "90")
+	stdout, stderr, code := runCommand(t, "demo", "--purchases", "90", patient)
 	if code != lifecycle.Done {
 		t.Fatalf("code %d\n%s%s", code, stdout, stderr)
 	}
@@ -33,7 +37,7 @@ func TestDemo(t *testing.T) {
 }
 
 func TestDemoJSONL(t *testing.T) {
-	stdout, stderr, code := runCommand(t, "demo", "--purchases", "20", "--seed", "5", "--output", "jsonl")
+	stdout, stderr, code := runCommand(t, "demo", "--purchases", "20", "--seed", "5", "--output", "jsonl", patient)
 	if code != lifecycle.Done {
 		t.Fatalf("code %d\n%s%s", code, stdout, stderr)
 	}

@@ -103,6 +103,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"demonstrate"}, "unknown command"},
 		{[]string{"demo", "extra"}, "unknown command"},
 		{[]string{"demo", "--purchases", "0"}, "--purchases must be 1 to"},
+		{[]string{"demo", "--timeout", "10ms"}, "--timeout must be 1s to 1m"},
 		{[]string{"demo", "--purchases", "many"}, "invalid argument"},
 		{[]string{"demo", "--output", "xml"}, "must be table, json, jsonl or csv"},
 		{[]string{"demo", "--no-such-flag"}, "unknown flag"},

@@ -24,8 +24,9 @@ type DemoOptions struct {
 	Purchases      int
 	Seed           uint64
 	Format         output.Format
-	Keep           bool // keeps the data directory and says where it is
-	Verbose        bool // shows the daemons' logs on Stderr
+	Timeout        time.Duration // of a call to the vendor; 0 means DemoTimeout
+	Keep           bool          // keeps the data directory and says where it is
+	Verbose        bool          // shows the daemons' logs on Stderr
 	Stdout, Stderr io.Writer
 
 	// Faults are ordered of the vendor beside those of the plan, and Tamper may
@@ -38,10 +39,16 @@ type DemoOptions struct {
 // ErrBroken is wrapped where a promise of the contract did not hold.
 var ErrBroken = errors.New("a promise of the contract did not hold")
 
+// DemoTimeout is how long a call to the demo's vendor may take. A machine that
+// stands still for longer loses answers that the vendor gave, and then what the
+// vendor counts is not what the caller knows: see the flag --timeout.
+const DemoTimeout = 3 * time.Second
+
 const (
 	// openFor is how long the vendor keeps a purchase open, where it does.
 	openFor = 600 * time.Millisecond
-	// patience is how long one wave may take to end.
+	// patience is how long nothing may come to its end before a wave is given up.
+	// A call that runs into its time-out is not counted in it.
 	patience = time.Minute
 	// look is the time between looks at what is done.
 	look = 50 * time.Millisecond
@@ -50,14 +57,15 @@ const (
 // betaLimit is beta's purchase limit, which both sides enforce. acme has none.
 const betaLimit = 40
 
-// demoConfig makes retries, polls and leases fast enough to watch. The vendor's
-// time-out stays above openFor, so that a slow answer still counts.
-const demoConfig = `
-dedupe: {lease: 3s}
+// demoConfig makes retries, polls and leases fast enough to watch.
+func demoConfig(timeout time.Duration) string {
+	return fmt.Sprintf(`
+dedupe: {lease: %s}
 retry: {base: 50ms, max: 1s, attempts: 5}
 poller: {schedule: [{until: 2s, every: 150ms}, {every: 400ms}], escalate_after: 30s}
-vendor: {timeout: 1s}
-`
+vendor: {timeout: %s}
+`, 2*timeout, timeout)
+}
 
 func demoVendor(faults []simulator.Fault) simulator.Config {
 	cfg := simulator.Config{
@@ -81,6 +89,9 @@ func demoVendor(faults []simulator.Fault) simulator.Config {
 // promise did not hold; where ctx ended first it is ctx's cause.
 func Demo(ctx context.Context, o DemoOptions) (err error) {
 	start := time.Now()
+	if o.Timeout == 0 {
+		o.Timeout = DemoTimeout
+	}
 	p, err := newPlan(o.Purchases, o.Seed)
 	if err != nil {
 		return err
@@ -138,7 +149,7 @@ func (d *demo) run(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	defer d.servers.Close()
-	d.config, err = loadConfig(serversYAML(d.servers, "") + demoConfig +
+	d.config, err = loadConfig(serversYAML(d.servers, "") + demoConfig(d.options.Timeout) +
 		accountsYAML(d.servers.Vendor.URL(), map[string]string{beta: fmt.Sprintf("{requests: %d, per: 1s}", betaLimit)}, false))
 	if err != nil {
 		return err
@@ -198,11 +209,13 @@ func (d *demo) work(ctx context.Context) error {
 	return nil
 }
 
-// settle waits until nothing is left to do. A run that does not come to its end is
+// settle waits until nothing is left to do, or nothing ends any more. The latter is
 // no error here: the check says what is missing.
 func (d *demo) settle(ctx context.Context, bar *progress) (done bool, err error) {
-	deadline := time.NewTimer(patience)
+	wait := patience + d.options.Timeout
+	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
+	ended := 0
 	tick := time.NewTicker(look)
 	defer tick.Stop()
 	for {
@@ -214,12 +227,16 @@ func (d *demo) settle(ctx context.Context, bar *progress) (done bool, err error)
 		if done {
 			return true, nil
 		}
+		if results > ended {
+			ended = results
+			deadline.Reset(wait)
+		}
 		select {
 		case <-tick.C:
 		case <-d.daemons.ended:
 			return false, errEnded
 		case <-deadline.C:
-			bar.say(fmt.Sprintf("not done after %s", patience))
+			bar.say(fmt.Sprintf("nothing ended for %s; a slow machine may need a longer --timeout than %s", wait, d.options.Timeout))
 			return false, nil
 		case <-ctx.Done():
 			return false, context.Cause(ctx)
