@@ -28,3 +28,16 @@ func (s Schedule) Every(age time.Duration) time.Duration {
 func (s Schedule) Due(age time.Duration) time.Duration {
 	return max(0, s.Every(0)-age)
 }
+
+// First is how long a purchase of that age, with a hand-off of that sequence, has to
+// wait for a poll where it is not known when the last one was. Young ones wait for
+// their first; the others are spread over their interval, so that a store that
+// forgot many of them does not have the vendor asked after all at once.
+func (s Schedule) First(age time.Duration, sequence uint64) time.Duration {
+	if age < 2*s.Every(0) {
+		return s.Due(age)
+	}
+	every := uint64(max(1, s.Every(age)))
+	// Fibonacci hashing: neighbours come far apart.
+	return time.Duration(sequence * 0x9E3779B97F4A7C15 % every)
+}

@@ -29,7 +29,8 @@ type wire struct {
 	gather *gatherer
 }
 
-func newWire(nc *nats.Conn, js jetstream.JetStream) wire {
+// NewWire makes a Wire of a connection. It may be shared.
+func NewWire(nc *nats.Conn, js jetstream.JetStream) Wire {
 	return wire{nc, js, &gatherer{nc: nc}}
 }
 

@@ -106,7 +106,8 @@ func (p *program) benchPoller() *cobra.Command {
 on the stream, their first polls spread evenly over one period, and "vendstream
 poller" takes them up; a vendor that answers "pending" notes when it is asked about
 each and when it should have been. Then it settles all of them at once. Each number
-of purchases has a nats-server and a redis-server of its own. Purchases are polled
+of purchases has a nats-server and a redis-server of its own, and so has each place
+in which it may stand when they are due (--due). Purchases are polled
 every --every from the start: the schedule has one step.
 
   taken_up       from the start of the poller until all hand-offs wait for their poll
@@ -115,10 +116,12 @@ every --every from the start: the schedule has one step.
   overdue        purchases at its end whose poll is late by more than a second
   late_p50/p99   how late polls were, with those that are overdue as late as they are
   late_max       the worst
-  cpu_poller     of the poller, and of nats-server
+  cpu_poller     of the poller, of nats-server and of redis-server
   cpu_nats
-  memory_poller  of the poller, and of nats-server, at the end of that time
+  cpu_redis
+  memory_poller  of the three at the end of that time
   memory_nats
+  memory_redis
   settle         from the moment at which the vendor settles all to the last result
   settle_beyond  of that, more than one period, which the schedule itself takes
   settled        results stored when they were no longer waited for
@@ -127,6 +130,8 @@ A number takes some two periods, and a second for each 3,000 purchases.`,
 	}
 	f := cmd.Flags()
 	f.IntSliceVar(&o.Pending, "pending", []int{10_000, 100_000, 1_000_000}, "open purchases")
+	f.StringSliceVar(&o.Due, "due", []string{bench.DueInNATS, bench.DueInRedis},
+		"where it stands when they are due: a consumer of nats, or redis (poller.due_index)")
 	f.DurationVar(&o.Every, "every", 5*time.Minute, "how often each is polled")
 	f.DurationVar(&o.During, "during", 0, "how long polls are watched; 0 is as long as --every")
 	f.IntVar(&o.InFlight, "in-flight", 256, "polls under way at once")
@@ -138,6 +143,11 @@ A number takes some two periods, and a second for each 3,000 purchases.`,
 		}
 		if err := within("in-flight", 1, maxInFlight, o.InFlight); err != nil {
 			return err
+		}
+		for _, in := range o.Due {
+			if in != bench.DueInNATS && in != bench.DueInRedis {
+				return usage("--due must be %s, %s or both", bench.DueInNATS, bench.DueInRedis)
+			}
 		}
 		if o.Every < time.Second || o.Every > time.Hour {
 			return usage("--every must be 1s to 1h")

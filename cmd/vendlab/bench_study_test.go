@@ -83,7 +83,7 @@ func TestBenchLedger(t *testing.T) {
 
 func TestBenchPoller(t *testing.T) {
 	got := study(t, "poller", "--vendstream", buildVendstream(t), "--pending", "50,100", "--every", "1s", "--during", "2s", "--latency", "1ms", "--lead", "1s")
-	for _, name := range []string{"50 pending", "100 pending"} {
+	for _, name := range []string{"50 pending, nats", "100 pending, nats", "50 pending, redis", "100 pending, redis"} {
 		above(t, got, 0, name+": taken_up", name+": polls", name+": late_max", name+": memory_poller", name+": memory_nats", name+": settle")
 		if r := got[name+": settled"]; r.Figure == nil || r.Figure.Median != 100 {
 			t.Errorf("%+v", r)
@@ -92,7 +92,7 @@ func TestBenchPoller(t *testing.T) {
 			t.Errorf("%+v: a purchase was polled before it was due", r)
 		}
 	}
-	if r := got["100 pending: late_max"]; r.RatioTo != "50 pending" {
+	if r := got["100 pending, redis: late_max"]; r.RatioTo != "50 pending, redis" {
 		t.Errorf("%+v", r)
 	}
 }
@@ -136,6 +136,7 @@ func TestBenchStudiesOfWrongUse(t *testing.T) {
 		{"ledger", "--dir", "/does/not/exist"},
 		{"ledger", "--output", "xml"},
 		{"poller", "--pending", "0"},
+		{"poller", "--due", "memory"},
 		{"poller", "--pending", "10", "--every", "10ms"},
 		{"poller", "--vendstream", "/does/not/exist"},
 		{"processes", "--processes", "0"},

@@ -42,6 +42,7 @@ Kinds of faults, for --only:
 	flags.Uint64Var(&o.Seed, "seed", 0, "of purchases and faults; 0 chooses one")
 	flags.BoolVar(&o.Simple, "simple", false, "one nats-server and one redis-server, without cluster and sentinels")
 	flags.BoolVar(&o.NoDisk, "no-disk", false, "mount and fill no disk")
+	flags.BoolVar(&o.DueIndex, "due-index", false, "with poller.due_index: when open purchases are due stands in Redis")
 	flags.StringVar(&o.Program, "vendstream", "", "a built vendstream; it is built where this is empty")
 	flags.StringVar(&o.Dir, "dir", "", "where logs and streams are; a new directory where this is empty")
 	flags.BoolVar(&o.Keep, "keep", false, "keep them though nothing is wrong")

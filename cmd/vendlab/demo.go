@@ -35,6 +35,7 @@ and the summary goes to standard error.`,
 	seed := cmd.Flags().Uint64("seed", 1, "which of them meets what; the same seed makes the same batch")
 	timeout := cmd.Flags().Duration("timeout", lab.DemoTimeout,
 		"how long a call to the vendor may take, 1s to 1m; raise it where the machine is slow or busy")
+	dueIndex := cmd.Flags().Bool("due-index", false, "with poller.due_index: when open purchases are due stands in Redis")
 	keep := cmd.Flags().Bool("keep", false, "keep the data directory and print where it is")
 	verbose := cmd.Flags().Bool("verbose", false, "show the daemons' logs on standard error")
 	format := output.NewFlag(output.Table)
@@ -51,6 +52,7 @@ and the summary goes to standard error.`,
 			Seed:      *seed,
 			Format:    format.Format,
 			Timeout:   *timeout,
+			DueIndex:  *dueIndex,
 			Keep:      *keep,
 			Verbose:   *verbose,
 			Stdout:    p.Stdout,

@@ -56,7 +56,10 @@ func ready(t *testing.T, addr string) {
 func TestRedisGoesAndForgets(t *testing.T) {
 	sim := byReference
 	sim.OpenFor = simulator.Duration(2 * time.Second)
-	s := newStack(t, sim, "")
+	eachPoller(t, sim, redisGoesAndForgets)
+}
+
+func redisGoesAndForgets(t *testing.T, s *stack) {
 	addr, _ := s.daemon("serve")
 	first := s.batch("before", 20)
 	s.drained(s.subjects.RequestsStream()) // settled or handed over; many still open
@@ -88,8 +91,9 @@ func TestRedisGoesAndForgets(t *testing.T) {
 }
 
 // nats-server restarted in mid-run: the same.
-func TestNATSRestarts(t *testing.T) {
-	s := newStack(t, byReference, "")
+func TestNATSRestarts(t *testing.T) { eachPoller(t, byReference, natsRestarts) }
+
+func natsRestarts(t *testing.T, s *stack) {
 	addr, _ := s.daemon("serve")
 	first := s.batch("before", 20)
 	s.nats.Stop()

@@ -82,7 +82,10 @@ func TestKilledConsumer(t *testing.T) {
 
 // A poller killed while purchases are open.
 func TestKilledPoller(t *testing.T) {
-	s := newStack(t, simulator.Config{OpenFor: simulator.Duration(2 * time.Second)}, "")
+	eachPoller(t, simulator.Config{OpenFor: simulator.Duration(2 * time.Second)}, killedPoller)
+}
+
+func killedPoller(t *testing.T, s *stack) {
 	s.daemon("consumer")
 	var refs []string
 	for i := range 60 {
@@ -95,6 +98,11 @@ func TestKilledPoller(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.process("poller")
+	if strings.HasSuffix(t.Name(), "index") {
+		// Of the other kind: while a fleet is changed, both are at work.
+		s.calls(simulator.EndpointTransactions, 150)
+		s.replaceInConfig(dueIndex.on, dueIndex.off)
+	}
 	s.process("poller") // two at work are safe
 	for _, ref := range refs {
 		s.result("acme", ref)

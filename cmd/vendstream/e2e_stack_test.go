@@ -42,6 +42,21 @@ type stack struct {
 	logs     *lockedBuffer
 }
 
+// dueIndex are what stands in the configuration file for a poller that works from its
+// consumer, and for one with an index.
+var dueIndex = struct{ off, on string }{"escalate_after: 20s", "escalate_after: 20s, due_index: true"}
+
+// eachPoller runs a test with both kinds of pollers.
+func eachPoller(t *testing.T, sim simulator.Config, test func(t *testing.T, s *stack)) {
+	t.Helper()
+	t.Run("consumer", func(t *testing.T) { test(t, newStack(t, sim, "")) })
+	t.Run("due index", func(t *testing.T) {
+		s := newStack(t, sim, "")
+		s.replaceInConfig(dueIndex.off, dueIndex.on)
+		test(t, s)
+	})
+}
+
 // replaceInConfig changes the configuration file.
 func (s *stack) replaceInConfig(old, text string) {
 	s.t.Helper()

@@ -12,6 +12,7 @@ import (
 	"github.com/vendstream/vendstream/internal/broker"
 	"github.com/vendstream/vendstream/internal/catalog"
 	"github.com/vendstream/vendstream/internal/config"
+	"github.com/vendstream/vendstream/internal/due"
 	"github.com/vendstream/vendstream/internal/gate"
 	"github.com/vendstream/vendstream/internal/lifecycle"
 	"github.com/vendstream/vendstream/internal/pause"
@@ -20,6 +21,7 @@ import (
 	"github.com/vendstream/vendstream/internal/telemetry"
 	"github.com/vendstream/vendstream/internal/tokens"
 	"github.com/vendstream/vendstream/internal/vendor"
+	"github.com/vendstream/vendstream/internal/worker"
 	"github.com/vendstream/vendstream/poller"
 )
 
@@ -113,7 +115,7 @@ func (a *app) newAccount(ctx context.Context, one config.Account, owner string, 
 		acc.consumer = consumer.New(seamConsumer(config))
 	}
 	if roles.Poller {
-		source, err := broker.NewSource(ctx, a.conns.JetStream, a.topology.PendingConsumer(one.Name))
+		source, lease, err := a.handoffs(ctx, one.Name)
 		if err != nil {
 			client.Close()
 			return nil, err
@@ -123,12 +125,12 @@ func (a *app) newAccount(ctx context.Context, one config.Account, owner string, 
 			Owner:         owner,
 			Slots:         one.MaxInFlight,
 			Schedule:      schedule(a.cfg.Poller.Schedule),
-			Bundle:        true,
+			Bundle:        !a.cfg.Poller.DueIndex,
 			EscalateAfter: a.cfg.Poller.EscalateAfter,
 			Attempts:      a.cfg.Retry.Attempts,
 			BackOff:       a.retryPolicy().NewBackOff,
 			PostLease:     2 * a.cfg.Vendor.Timeout,
-			KeepAlive:     source.AckWait() / 3,
+			KeepAlive:     lease / 3,
 			Grace:         a.cfg.Vendor.Timeout + stopMargin,
 			Source:        source,
 			Vendor:        client,
@@ -148,6 +150,31 @@ func (a *app) newAccount(ctx context.Context, one config.Account, owner string, 
 	}
 	return acc, nil
 }
+
+// handoffs is where an account's poller gets its work, and how long it has a piece of
+// it without a word.
+func (a *app) handoffs(ctx context.Context, account string) (worker.Source, time.Duration, error) {
+	declared := a.topology.PendingConsumer(account)
+	if !a.cfg.Poller.DueIndex {
+		source, err := broker.NewSource(ctx, a.conns.JetStream, declared)
+		if err != nil {
+			return nil, 0, err
+		}
+		return source, source.AckWait(), nil
+	}
+	schedule, lease := schedule(a.cfg.Poller.Schedule), declared.Config.AckWait
+	return due.New(due.Config{
+		Index:  due.NewIndex(a.conns.Redis, a.cfg.Subjects.Prefix, account),
+		Stream: broker.NewHandoffs(a.conns.JetStream, a.wire, a.topology.Subjects, account),
+		Lease:  lease,
+		// A fifth of the time to the first poll is late by no more than that.
+		Tick:  min(mostTick, schedule.Every(0)/5),
+		First: schedule.First,
+	}), lease, nil
+}
+
+// mostTick is the longest time between looks for new hand-offs.
+const mostTick = time.Second
 
 // limiter is nil for an account without a limit, which then costs nothing.
 func (a *app) limiter(one config.Account) *quota.Limiter {

@@ -208,28 +208,37 @@ func next(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Ms
 // sequence, as the leader has it, and nil where there is none. It does not use
 // direct gets, which any replica may answer.
 func (t *Trail) Next(ctx context.Context, stream, subject string, from uint64) (*worker.Delivery, error) {
-	var answer struct {
-		Error   *jetstream.APIError `json:"error"`
-		Message *struct {
-			Subject  string    `json:"subject"`
-			Sequence uint64    `json:"seq"`
-			Header   []byte    `json:"hdrs"`
-			Data     []byte    `json:"data"`
-			Time     time.Time `json:"time"`
-		} `json:"message"`
-	}
+	var answer storedMessage
 	err := t.ask(ctx, "STREAM.MSG.GET."+stream, map[string]any{"seq": max(1, from), "next_by_subj": subject}, &answer)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, fmt.Errorf("broker: read %s: %w", stream, err)
-	case answer.Error != nil && answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+	}
+	return answer.delivery(stream)
+}
+
+// storedMessage is the leader's answer to a request for a message.
+type storedMessage struct {
+	Error   *jetstream.APIError `json:"error"`
+	Message *struct {
+		Subject  string    `json:"subject"`
+		Sequence uint64    `json:"seq"`
+		Header   []byte    `json:"hdrs"`
+		Data     []byte    `json:"data"`
+		Time     time.Time `json:"time"`
+	} `json:"message"`
+}
+
+// delivery is the message; nil where there is none.
+func (a *storedMessage) delivery(stream string) (*worker.Delivery, error) {
+	switch {
+	case a.Error != nil && a.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
 		return nil, nil
-	case answer.Error != nil:
-		return nil, fmt.Errorf("broker: read %s: %w", stream, answer.Error)
-	case answer.Message == nil:
+	case a.Error != nil:
+		return nil, fmt.Errorf("broker: read %s: %w", stream, a.Error)
+	case a.Message == nil:
 		return nil, fmt.Errorf("broker: read %s: the server answered without a message", stream)
 	}
-	m := answer.Message
+	m := a.Message
 	d := &worker.Delivery{Subject: m.Subject, Body: m.Data, Sequence: m.Sequence, Time: m.Time, Count: 1}
 	if len(m.Header) > 0 {
 		// Headers that cannot be read are left out, as the client does with a delivery.

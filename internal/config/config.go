@@ -108,6 +108,7 @@ type Poller struct {
 	// Default: every 5s for 1m, every 30s until 5m, every 5m thereafter.
 	Schedule      []Step
 	EscalateAfter time.Duration // how long a purchase may stay open before it is escalated; default 5m, 0 is at once
+	DueIndex      bool          // keep in Redis when open purchases are due, and not in a consumer; default false
 }
 
 // Step is one part of the poll schedule.

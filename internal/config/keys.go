@@ -131,6 +131,11 @@ var fields = []field[Config]{
 		},
 	},
 	{
+		key: "poller.due_index", def: "false",
+		help: "keep in Redis when open purchases are due, for accounts with hundreds of thousands of them",
+		at:   func(c *Config) any { return &c.Poller.DueIndex },
+	},
+	{
 		key: "vendor.timeout", def: "30s",
 		help:  "longest time that one call to the vendor may take",
 		at:    func(c *Config) any { return &c.Vendor.Timeout },

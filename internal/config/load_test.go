@@ -21,7 +21,7 @@ subjects: {prefix: shop.purchases}
 dedupe:   {lease: 90s, ttl: 24h, digest_key: "k1"}
 retention: {requests: 24h, results: 48h}
 retry:    {base: 2s, max: 2m, jitter: 0.5, attempts: 3}
-poller:   {schedule: [{until: 2m, every: 1s}, {every: 1m}], escalate_after: 0}
+poller:   {schedule: [{until: 2m, every: 1s}, {every: 1m}], escalate_after: 0, due_index: true}
 vendor:   {timeout: 10s}
 catalog:  {refresh: 1h}
 audit:    {every: 1m}
@@ -114,7 +114,7 @@ func TestFile(t *testing.T) {
 		Dedupe:    Dedupe{Lease: 90 * time.Second, TTL: 24 * time.Hour, DigestKey: NewSecret("k1")},
 		Retention: Retention{Requests: 24 * time.Hour, Results: 48 * time.Hour},
 		Retry:     Retry{Base: 2 * time.Second, Max: 2 * time.Minute, Jitter: 0.5, Attempts: 3},
-		Poller:    Poller{Schedule: []Step{{2 * time.Minute, time.Second}, {0, time.Minute}}},
+		Poller:    Poller{Schedule: []Step{{2 * time.Minute, time.Second}, {0, time.Minute}}, DueIndex: true},
 		Vendor:    Vendor{Timeout: 10 * time.Second},
 		Catalog:   Catalog{Refresh: time.Hour},
 		Audit:     Audit{Every: time.Minute},
@@ -206,7 +206,7 @@ func TestEveryKeyHasItsVariableAndFlag(t *testing.T) {
 		"nats.url": "ws://n:1", "nats.credentials_file": "c", "nats.replicas": "5", "redis.url": "redis://r:1/2", "http.addr": "h:1",
 		"log.level": "warn", "log.format": "console", "subjects.prefix": "x", "dedupe.lease": "61s", "dedupe.ttl": "2h",
 		"dedupe.digest_key": "dk", "retention.requests": "1h", "retention.results": "9000h", "retry.base": "3s", "retry.max": "4s",
-		"retry.jitter": "1", "retry.attempts": "9", "poller.escalate_after": "1s", "vendor.timeout": "7s",
+		"retry.jitter": "1", "retry.attempts": "9", "poller.escalate_after": "1s", "poller.due_index": "true", "vendor.timeout": "7s",
 		"catalog.refresh": "2m", "audit.every": "2m",
 	}
 	files := map[string]string{"c": ""}

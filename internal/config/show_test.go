@@ -42,6 +42,7 @@ poller:
           every: 30s
         - every: 5m
     escalate_after: 5m
+    due_index: false
 vendor:
     timeout: 1m30s
 catalog:

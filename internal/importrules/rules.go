@@ -82,6 +82,12 @@ var rules = []rule{
 		why:   "it keeps sealed records and must not be able to open them: sealing and what is in them are internal/vendor's, to which it is given by internal/app",
 	},
 	{
+		from:  []string{"./internal/due"},
+		never: []string{"./..."},
+		but:   []string{"./internal/worker"}, // it is a source of the pool
+		why:   "it knows sequences and times, and nothing of purchases or streams",
+	},
+	{
 		from:  []string{"./internal/catalog"},
 		never: []string{"./..."},
 		but: []string{
@@ -98,6 +104,7 @@ var rules = []rule{
 			"./publisher",       // the names of streams and subjects stand there once
 			"./internal/worker", // the source of deliveries is an interface of the pool
 			"./internal/pause",  // so is the store of pauses
+			"./internal/due",    // and the stream of hand-offs
 		},
 		why: "adapters know the domain and not each other",
 	},
@@ -194,7 +201,7 @@ var rules = []rule{
 	},
 	{
 		from:   []string{"./..."},
-		except: []string{"./internal/dedupe", "./internal/quota", "./internal/tokens", "./internal/catalog", "./internal/app", "./internal/lab/...", "./cmd/..."},
+		except: []string{"./internal/dedupe", "./internal/quota", "./internal/tokens", "./internal/due", "./internal/catalog", "./internal/app", "./internal/lab/...", "./cmd/..."},
 		never:  []string{goRedis},
 		why:    "keys and scripts live in the packages that own them",
 	},

@@ -25,6 +25,7 @@ type DemoOptions struct {
 	Seed           uint64
 	Format         output.Format
 	Timeout        time.Duration // of a call to the vendor; 0 means DemoTimeout
+	DueIndex       bool          // poller.due_index
 	Keep           bool          // keeps the data directory and says where it is
 	Verbose        bool          // shows the daemons' logs on Stderr
 	Stdout, Stderr io.Writer
@@ -58,13 +59,13 @@ const (
 const betaLimit = 40
 
 // demoConfig makes retries, polls and leases fast enough to watch.
-func demoConfig(timeout time.Duration) string {
+func demoConfig(timeout time.Duration, dueIndex bool) string {
 	return fmt.Sprintf(`
 dedupe: {lease: %s}
 retry: {base: 50ms, max: 1s, attempts: 5}
-poller: {schedule: [{until: 2s, every: 150ms}, {every: 400ms}], escalate_after: 30s}
+poller: {schedule: [{until: 2s, every: 150ms}, {every: 400ms}], escalate_after: 30s, due_index: %t}
 vendor: {timeout: %s}
-`, 2*timeout, timeout)
+`, 2*timeout, dueIndex, timeout)
 }
 
 func demoVendor(faults []simulator.Fault) simulator.Config {
@@ -149,7 +150,7 @@ func (d *demo) run(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	defer d.servers.Close()
-	d.config, err = loadConfig(serversYAML(d.servers, "") + demoConfig(d.options.Timeout) +
+	d.config, err = loadConfig(serversYAML(d.servers, "") + demoConfig(d.options.Timeout, d.options.DueIndex) +
 		accountsYAML(d.servers.Vendor.URL(), map[string]string{beta: fmt.Sprintf("{requests: %d, per: 1s}", betaLimit)}, false))
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 type PollerOptions struct {
 	Study
 	Pending  []int         // open purchases
+	Due      []string      // where it stands when each is due: DueInNATS, DueInRedis
 	Every    time.Duration // from one poll of each to the next
 	During   time.Duration // how long polls are watched; 0 is a period
 	InFlight int           // polls under way at once
@@ -25,6 +26,12 @@ type PollerOptions struct {
 	// them up, before the first is due; 0 is by their number.
 	Lead time.Duration
 }
+
+// Where it may stand when a purchase is due (poller.due_index).
+const (
+	DueInNATS  = "nats"
+	DueInRedis = "redis"
+)
 
 // Measures of the poller.
 const (
@@ -37,8 +44,10 @@ const (
 	measureLateMax       = "late_max"
 	measurePollCPU       = "cpu_poller"
 	measurePollCPUNATS   = "cpu_nats"
+	measurePollCPURedis  = "cpu_redis"
 	measurePollMemory    = "memory_poller"
 	measurePollMemNATS   = "memory_nats"
+	measurePollMemRedis  = "memory_redis"
 	measureSettle        = "settle"
 	measureSettleBeyond  = "settle_beyond"
 	measureSettledStored = "settled"
@@ -54,8 +63,10 @@ var pollMeasures = []measure{
 	{measureLateMax, "ms", 0},
 	{measurePollCPU, "% of a core", 1},
 	{measurePollCPUNATS, "% of a core", 1},
+	{measurePollCPURedis, "% of a core", 1},
 	{measurePollMemory, "MB", 1}, // at the end of that time
 	{measurePollMemNATS, "MB", 1},
+	{measurePollMemRedis, "MB", 1},
 	{measureSettle, "s", 1},        // from the moment at which the vendor settled all
 	{measureSettleBeyond, "s", 1},  // of that, more than the schedule takes
 	{measureSettledStored, "%", 1}, // results stored when the wait for them ended
@@ -101,23 +112,25 @@ func RunPoller(ctx context.Context, o PollerOptions) (failed error) {
 	}
 	defer func() { failed = errors.Join(failed, leave()) }()
 	report := cases{measures: pollMeasures}
-	name := func(n int) string { return fmt.Sprintf("%d pending", n) }
+	name := func(n int, in string) string { return fmt.Sprintf("%d pending, %s", n, in) }
 	for round := range o.Rounds {
 		for _, n := range o.Pending {
-			o.say("round %d of %d: %d pending, polled every %s, some %s in all", round+1, o.Rounds, n, o.Every,
-				(o.lead(n) + o.During + o.Every).Round(time.Second))
-			f, err := o.run(ctx, p, n)
-			if ctx.Err() != nil {
-				err = context.Cause(ctx)
+			for _, in := range o.Due {
+				o.say("round %d of %d: %d pending, due in %s, polled every %s, some %s in all", round+1, o.Rounds, n, in, o.Every,
+					(o.lead(n) + o.During + o.Every).Round(time.Second))
+				f, err := o.run(ctx, p, n, in)
+				if ctx.Err() != nil {
+					err = context.Cause(ctx)
+				}
+				if err != nil {
+					return report.spoiled(err, o.Stdout, o.Format)
+				}
+				to := ""
+				if n != o.Pending[0] {
+					to = name(o.Pending[0], in)
+				}
+				report.add(name(n, in), to, f)
 			}
-			if err != nil {
-				return report.spoiled(err, o.Stdout, o.Format)
-			}
-			to := ""
-			if n != o.Pending[0] {
-				to = name(o.Pending[0])
-			}
-			report.add(name(n), to, f)
 		}
 	}
 	return report.print(o.Stdout, o.Format)
@@ -128,11 +141,12 @@ type polling struct {
 	PollerOptions
 	running
 	n    int
+	due  string
 	base time.Time
 }
 
 // run measures one number of open purchases.
-func (o PollerOptions) run(ctx context.Context, p place, n int) (_ figures, failed error) {
+func (o PollerOptions) run(ctx context.Context, p place, n int, in string) (_ figures, failed error) {
 	dir := filepath.Join(p.dir, "world")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
@@ -143,7 +157,7 @@ func (o PollerOptions) run(ctx context.Context, p place, n int) (_ figures, fail
 		return nil, err
 	}
 	defer w.close()
-	r := polling{PollerOptions: o, n: n, running: running{one: one{prefix: "poll", binary: p.binary, point: point{o.Latency, o.InFlight}}, w: w, client: plainClient()}}
+	r := polling{PollerOptions: o, n: n, due: in, running: running{one: one{prefix: "poll", binary: p.binary, point: point{o.Latency, o.InFlight}}, w: w, client: plainClient()}}
 	if err := w.prepare(ctx, r.prefix); err != nil {
 		return nil, err
 	}
@@ -170,7 +184,7 @@ func (o PollerOptions) run(ctx context.Context, p place, n int) (_ figures, fail
 // begin starts the poller and waits until it has taken up all hand-offs, and the
 // first poll is due.
 func (r *polling) begin(ctx context.Context, f figures) error {
-	config, err := r.w.configurePoller(r.prefix, r.url, r.inFlight, r.Every)
+	config, err := r.w.configurePoller(r.prefix, r.url, r.inFlight, r.Every, r.due == DueInRedis)
 	if err != nil {
 		return err
 	}
@@ -179,7 +193,7 @@ func (r *polling) begin(ctx context.Context, f figures) error {
 	}
 	told, limit := time.Now(), time.Now().Add(2*r.lead(r.n)+stuckWait)
 	for {
-		waiting, _, err := r.w.handoffs(ctx, r.prefix)
+		waiting, err := r.waiting(ctx)
 		if err != nil {
 			return errors.Join(err, r.program.ended())
 		}
@@ -206,6 +220,14 @@ func (r *polling) begin(ctx context.Context, f figures) error {
 	return sleep(ctx, time.Until(r.base))
 }
 
+// waiting is how many hand-offs the poller has not taken up.
+func (r *polling) waiting(ctx context.Context) (int, error) {
+	if r.due == DueInRedis {
+		return r.w.unindexed(ctx, r.prefix, r.n)
+	}
+	return r.w.undelivered(ctx, r.prefix)
+}
+
 // watchPolls lets the time go by in which polls are looked at.
 func (r *polling) watchPolls(ctx context.Context, f figures) error {
 	// What fell due before is not held against the poller.
@@ -226,11 +248,7 @@ func (r *polling) watchPolls(ctx context.Context, f figures) error {
 		}
 		if time.Since(told) > progressPeriod {
 			told = time.Now()
-			_, put, err := r.w.handoffs(ctx, r.prefix)
-			if err != nil {
-				return err
-			}
-			r.say("  polled for %s of %s; %d put back", time.Since(began).Round(time.Second), r.During, put)
+			r.say("  polled for %s of %s", time.Since(began).Round(time.Second), r.During)
 		}
 	}
 	// Before the figures, whose reading takes the vendor a moment.
@@ -239,10 +257,10 @@ func (r *polling) watchPolls(ctx context.Context, f figures) error {
 		return err
 	}
 	took := s.at.Sub(began).Seconds()
-	for name, which := range map[string]int{measurePollCPU: ofProgram, measurePollCPUNATS: ofNATS} {
+	for name, which := range map[string]int{measurePollCPU: ofProgram, measurePollCPUNATS: ofNATS, measurePollCPURedis: ofRedis} {
 		f[name] = 100 * (s.cpu[which] - before.cpu[which]).Seconds() / took
 	}
-	for name, process := range map[string]*process{measurePollMemory: r.program, measurePollMemNATS: r.w.nats} {
+	for name, process := range map[string]*process{measurePollMemory: r.program, measurePollMemNATS: r.w.nats, measurePollMemRedis: r.w.redis} {
 		used, err := memoryOf(process.cmd.Process.Pid)
 		if err != nil {
 			return err

@@ -71,25 +71,34 @@ func handoff(number int, submitted time.Time) ([]byte, error) {
 	return h.Encode()
 }
 
-// handoffs is how many were never delivered, and how many were and are not ended.
-func (w *world) handoffs(ctx context.Context, prefix string) (waiting, put int, err error) {
+// undelivered is how many hand-offs their consumer has never delivered.
+func (w *world) undelivered(ctx context.Context, prefix string) (_ int, err error) {
 	// The server may be too busy to answer at once.
 	for range 5 {
 		var c jetstream.Consumer
 		if c, err = w.js.Consumer(ctx, publisher.Subjects{Prefix: prefix}.PendingStream(), account); err == nil {
-			info := c.CachedInfo()
-			return int(info.NumPending), info.NumAckPending, nil
+			return int(c.CachedInfo().NumPending), nil
 		}
 		if errors.Is(err, jetstream.ErrConsumerNotFound) || ctx.Err() != nil {
 			break
 		}
 	}
-	return 0, 0, fmt.Errorf("bench: ask for the hand-offs: %w", err)
+	return 0, fmt.Errorf("bench: ask for the hand-offs: %w", err)
+}
+
+// unindexed is how many hand-offs of so many are not in the index, which has its
+// cursor beside them.
+func (w *world) unindexed(ctx context.Context, prefix string, of int) (int, error) {
+	n, err := w.client.ZCard(ctx, prefix+":due:"+account).Result()
+	if err != nil {
+		return 0, fmt.Errorf("bench: ask for the index: %w", err)
+	}
+	return max(0, of+1-int(n)), nil
 }
 
 // configurePoller writes the configuration of `vendstream poller`: the defaults, and
 // one interval for all purchases.
-func (w *world) configurePoller(prefix, vendorURL string, inFlight int, every time.Duration) (string, error) {
+func (w *world) configurePoller(prefix, vendorURL string, inFlight int, every time.Duration, dueIndex bool) (string, error) {
 	name, err := w.configure(prefix, vendorURL, "", inFlight)
 	if err != nil {
 		return "", err
@@ -98,7 +107,7 @@ func (w *world) configurePoller(prefix, vendorURL string, inFlight int, every ti
 	if err != nil {
 		return "", fmt.Errorf("bench: %w", err)
 	}
-	_, err = fmt.Fprintf(file, "poller: {schedule: [{every: %s}]}\n", every)
+	_, err = fmt.Fprintf(file, "poller: {schedule: [{every: %s}], due_index: %t}\n", every, dueIndex)
 	if err := errors.Join(err, file.Close()); err != nil {
 		return "", fmt.Errorf("bench: %w", err)
 	}

@@ -28,6 +28,8 @@ type Options struct {
 	// the sentinels; faults that need these are left out.
 	Simple bool
 	NoDisk bool // no full disk, and nothing is mounted
+	// DueIndex has the pollers keep in Redis when purchases are due.
+	DueIndex bool
 	// Program is a built vendstream; "" builds it.
 	Program string
 	// NATSServer is the command that runs a nats-server with the configuration whose

@@ -44,17 +44,17 @@ func (d *daemon) held(from, to time.Time) {
 
 // daemonConfig makes leases, retries and polls fast enough for a test. Everything
 // that bears on a promise is as in production.
-func daemonConfig(natsURL, redisURL, vendorAddr string, replicas int) string {
+func daemonConfig(natsURL, redisURL, vendorAddr string, replicas int, dueIndex bool) string {
 	text := fmt.Sprintf(`nats: {url: %q, replicas: %d}
 redis: {url: %q}
 http: {addr: "127.0.0.1:0"}
 log: {level: info}
 dedupe: {lease: %s}
 retry: {base: 100ms, max: 2s, attempts: 4}
-poller: {schedule: [{until: 4s, every: 300ms}, {every: 1s}], escalate_after: 2m}
+poller: {schedule: [{until: 4s, every: 300ms}, {every: 1s}], escalate_after: 2m, due_index: %t}
 vendor: {timeout: %s}
 accounts:
-`, natsURL, replicas, redisURL, lease, callTimeout)
+`, natsURL, replicas, redisURL, lease, dueIndex, callTimeout)
 	for _, name := range served {
 		limit := "{requests: 0}"
 		if name == beta {

@@ -112,7 +112,7 @@ func (w *world) prepareDaemons(o Options, program string, replicas int) error {
 		if err != nil {
 			return err
 		}
-		text := daemonConfig(w.nats.proxied(), w.redis.url(), vendor.addr(), replicas)
+		text := daemonConfig(w.nats.proxied(), w.redis.url(), vendor.addr(), replicas, o.DueIndex)
 		if w.config, err = readConfig(text); err != nil {
 			return err
 		}

@@ -1,0 +1,151 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/vendstream/vendstream/internal/due"
+	"github.com/vendstream/vendstream/internal/worker"
+	"github.com/vendstream/vendstream/publisher"
+)
+
+// Handoffs reads and ends an account's hand-offs without a consumer, as the stream's
+// leader has them. It implements due.Stream.
+type Handoffs struct {
+	trail           *Trail
+	wire            publisher.Wire
+	account         string
+	stream, subject string
+}
+
+// NewHandoffs makes the Handoffs of an account. Many may share a wire.
+func NewHandoffs(js jetstream.JetStream, wire publisher.Wire, subjects publisher.Subjects, account string) *Handoffs {
+	return &Handoffs{
+		trail: NewTrail(js, subjects), wire: wire, account: account,
+		stream: subjects.PendingStream(), subject: subjects.AllPending(account),
+	}
+}
+
+// State implements due.Stream.
+func (h *Handoffs) State(ctx context.Context) (due.State, error) {
+	ctx, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
+	s, err := h.trail.js.Stream(ctx, h.stream)
+	if err != nil {
+		return due.State{}, fmt.Errorf("broker: stream %s: %w", h.stream, err)
+	}
+	info := s.CachedInfo()
+	return due.State{Made: info.Created, Last: info.State.LastSeq}, nil
+}
+
+// question is one for a message by its sequence, or for the next of a subject.
+type question struct {
+	Sequence uint64 `json:"seq"`
+	Next     string `json:"next_by_subj,omitempty"`
+}
+
+// Scan implements due.Stream.
+func (h *Handoffs) Scan(ctx context.Context, from uint64, width int) ([]due.Found, error) {
+	questions := make([]question, width)
+	for i := range questions {
+		questions[i] = question{max(1, from) + uint64(i), h.subject}
+	}
+	deliveries, err := h.askAll(ctx, questions)
+	if err != nil {
+		return nil, err
+	}
+	var found []due.Found
+	last := uint64(0)
+	for _, d := range deliveries {
+		// The answers are in the order of the questions, and many may be the same.
+		if d == nil || d.Sequence <= last {
+			continue
+		}
+		last = d.Sequence
+		found = append(found, due.Found{Sequence: d.Sequence, Submitted: submitted(d)})
+	}
+	return found, nil
+}
+
+// submitted is when the purchase of a hand-off was submitted; for one that cannot be
+// read, when it was stored.
+func submitted(d *worker.Delivery) time.Time {
+	var handoff struct {
+		SubmittedAt time.Time `json:"submittedAt"`
+	}
+	if json.Unmarshal(d.Body, &handoff) != nil || handoff.SubmittedAt.IsZero() {
+		return d.Time
+	}
+	return handoff.SubmittedAt
+}
+
+// Read implements due.Stream.
+func (h *Handoffs) Read(ctx context.Context, sequences []uint64) ([]*worker.Delivery, error) {
+	questions := make([]question, len(sequences))
+	for i, sequence := range sequences {
+		questions[i] = question{Sequence: sequence}
+	}
+	deliveries, err := h.askAll(ctx, questions)
+	if err != nil {
+		return nil, err
+	}
+	for i, d := range deliveries {
+		// A stream that lost its end gives sequences a second time.
+		if d != nil && h.trail.subjects.AccountOf(d.Subject) != h.account {
+			deliveries[i] = nil
+		}
+	}
+	return deliveries, nil
+}
+
+func (h *Handoffs) askAll(ctx context.Context, questions []question) ([]*worker.Delivery, error) {
+	asks := make([]publisher.Ask, len(questions))
+	for i, q := range questions {
+		body, err := json.Marshal(q)
+		if err != nil {
+			return nil, err
+		}
+		asks[i] = publisher.Ask{Subject: "$JS.API.STREAM.MSG.GET." + h.stream, Body: body}
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
+	replies, err := h.wire.RequestAll(ctx, asks)
+	if err != nil {
+		return nil, fmt.Errorf("broker: read %s: %w", h.stream, err)
+	}
+	all := make([]*worker.Delivery, len(replies))
+	for i, reply := range replies {
+		var answer storedMessage
+		if err := json.Unmarshal(reply.Data, &answer); err != nil {
+			return nil, fmt.Errorf("broker: read %s: %w", h.stream, err)
+		}
+		if all[i], err = answer.delivery(h.stream); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// Delete implements due.Stream.
+func (h *Handoffs) Delete(ctx context.Context, sequence uint64) error {
+	var answer struct {
+		Error *jetstream.APIError `json:"error"`
+	}
+	err := h.trail.ask(ctx, "STREAM.MSG.DELETE."+h.stream, map[string]any{"seq": sequence, "no_erase": true}, &answer)
+	if err == nil && answer.Error != nil {
+		// The server has no code of its own for one that is not there.
+		there, failed := h.Read(ctx, []uint64{sequence})
+		if failed == nil && there[0] == nil {
+			return nil
+		}
+		err = answer.Error
+	}
+	if err != nil {
+		return fmt.Errorf("broker: delete from %s: %w", h.stream, err)
+	}
+	return nil
+}

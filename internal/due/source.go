@@ -1,0 +1,291 @@
+package due
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/vendstream/vendstream/internal/worker"
+)
+
+// Found is a hand-off on the stream and when its purchase was submitted.
+type Found struct {
+	Sequence  uint64
+	Submitted time.Time
+}
+
+// State is what is said of the stream.
+type State struct {
+	Made time.Time // when it was made: another time is another stream
+	Last uint64    // sequence of its newest message
+}
+
+// Stream reads the account's hand-offs, as the stream's leader has them.
+type Stream interface {
+	State(ctx context.Context) (State, error)
+	// Scan asks width times, for the first hand-off at or after from, after from+1
+	// and so on, and returns what there is, in order and each once.
+	Scan(ctx context.Context, from uint64, width int) ([]Found, error)
+	// Read returns the hand-offs with these sequences, without an Acker; nil for
+	// one that is not there.
+	Read(ctx context.Context, sequences []uint64) ([]*worker.Delivery, error)
+	// Delete removes a hand-off. One that is not there is no error.
+	Delete(ctx context.Context, sequence uint64) error
+}
+
+// Times is when the account's hand-offs are due. *Index is one, and says more.
+type Times interface {
+	Add(ctx context.Context, stream string, from, upTo uint64, entries []Entry) (uint64, error)
+	Reset(ctx context.Context, stream string) error
+	Take(ctx context.Context, n int, lease time.Duration) (Taken, error)
+	Postpone(ctx context.Context, sequence uint64, after time.Duration) error
+	Drop(ctx context.Context, sequences ...uint64) error
+}
+
+// Config is what a Source is made of. All of it is required.
+type Config struct {
+	Index  Times
+	Stream Stream
+	// Lease is how long a hand-off that was given out is not given out again,
+	// unless it is ended or prolonged before.
+	Lease time.Duration
+	// Tick is the time between looks for new hand-offs. What is due is asked for at
+	// most ten times in it, so that what a question costs is shared.
+	Tick time.Duration
+	// First is how long after it was found a hand-off is due, by the age of its
+	// purchase.
+	First func(age time.Duration, sequence uint64) time.Duration
+}
+
+const (
+	// pullWait is how long a Pull waits for something to be due.
+	pullWait = time.Second
+	// widest is how many questions a Scan makes at most. It grows where messages
+	// stand close together, and shrinks where they do not.
+	widest = 256
+	// mostTaken bounds what is given out at once, and read in one go.
+	mostTaken = 256
+	// checkEvery is the time between looks at whether the stream is still the one
+	// that the index is of.
+	checkEvery = time.Minute
+	// sweepEvery is the time between two readings of the whole stream, which find
+	// what the index should have and has not.
+	sweepEvery = time.Hour
+)
+
+// Source gives out an account's hand-offs when they are due. Pull is for one
+// goroutine at a time.
+type Source struct {
+	c Config
+
+	stream  string // identity of the one that is read; "": not known yet
+	checked time.Time
+	scan    reader // what is new
+	sweep   reader // all, now and then
+	scanAt  time.Time
+	sweepAt time.Time
+
+	mu     sync.Mutex
+	took   time.Time     // when the index was asked last
+	takeAt time.Time     // when it is to be asked again
+	wake   chan struct{} // takeAt came closer; never blocks
+}
+
+// reader is a place on the stream.
+type reader struct {
+	next  uint64
+	width int
+}
+
+// New makes a Source.
+func New(c Config) *Source {
+	return &Source{c: c, wake: make(chan struct{}, 1)}
+}
+
+// Pull implements worker.Source.
+func (s *Source) Pull(ctx context.Context, n int, each func([]*worker.Delivery)) error {
+	over := time.Now().Add(pullWait)
+	for ctx.Err() == nil {
+		if err := s.look(ctx); err != nil {
+			return err
+		}
+		chunk, err := s.take(ctx, n)
+		if err != nil {
+			return err
+		}
+		if len(chunk) > 0 {
+			each(chunk)
+			return nil
+		}
+		if !s.sleep(ctx, over) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// sleep waits until there is something to do, and reports false where that is not
+// before the end of the pull.
+func (s *Source) sleep(ctx context.Context, over time.Time) bool {
+	until := s.scanAt
+	if at := s.takes(); at.Before(until) {
+		until = at
+	}
+	more := until.Before(over)
+	if !more {
+		until = over
+	}
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return more
+	case <-s.wake:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (s *Source) takes() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.takeAt
+}
+
+// soon has the index asked again after a time at the latest.
+func (s *Source) soon(after time.Duration) {
+	at := time.Now().Add(after)
+	s.mu.Lock()
+	if least := s.took.Add(s.c.Tick / 10); at.Before(least) {
+		at = least
+	}
+	earlier := at.Before(s.takeAt)
+	if earlier {
+		s.takeAt = at
+	}
+	s.mu.Unlock()
+	if earlier {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// take gives out what is due, where the index is to be asked now.
+func (s *Source) take(ctx context.Context, n int) ([]*worker.Delivery, error) {
+	if time.Now().Before(s.takes()) {
+		return nil, nil
+	}
+	// Before the question: what is put back meanwhile brings it forward again.
+	n = min(n, mostTaken)
+	s.mu.Lock()
+	s.took = time.Now()
+	s.takeAt = s.took.Add(s.c.Lease / 2) // a lease of another process may have run out
+	s.mu.Unlock()
+	taken, err := s.c.Index.Take(ctx, n, s.c.Lease)
+	if err != nil {
+		s.soon(0)
+		return nil, err
+	}
+	if s.scan.next > 0 && (taken.Stream != s.stream || taken.Cursor < s.scan.next) {
+		// Redis has forgotten, wholly or in part.
+		s.scan = reader{}
+		s.scanAt = time.Now()
+	}
+	if len(taken.Sequences) == n {
+		s.mu.Lock()
+		s.takeAt = s.took // there may be more
+		s.mu.Unlock()
+	} else if taken.Wait >= 0 {
+		s.soon(taken.Wait)
+	}
+	if len(taken.Sequences) == 0 {
+		return nil, nil
+	}
+	read, err := s.c.Stream.Read(ctx, taken.Sequences)
+	if err != nil {
+		// They were given out to nobody. Those for which this fails too come after the lease.
+		for _, sequence := range taken.Sequences {
+			if s.c.Index.Postpone(ctx, sequence, 0) != nil {
+				break
+			}
+		}
+		s.soon(0)
+		return nil, err
+	}
+	chunk := make([]*worker.Delivery, 0, len(read))
+	var gone []uint64
+	for i, d := range read {
+		if d == nil {
+			gone = append(gone, taken.Sequences[i])
+			continue
+		}
+		d.Count = 1
+		d.Acker = &acker{s: s, sequence: d.Sequence, turn: make(chan struct{}, 1)}
+		chunk = append(chunk, d)
+	}
+	if err := s.c.Index.Drop(ctx, gone...); err != nil && len(chunk) == 0 {
+		return nil, err
+	}
+	return chunk, nil
+}
+
+// acker ends or prolongs what was given out.
+type acker struct {
+	s        *Source
+	sequence uint64
+	turn     chan struct{} // holds one while a call is made: they come in order
+	ended    bool
+}
+
+// begin waits for the call before this one, and reports whether the delivery was
+// ended by it.
+func (a *acker) begin(ctx context.Context) (ended bool, err error) {
+	select {
+	case a.turn <- struct{}{}:
+		return a.ended, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+}
+
+// Ack removes the hand-off from the stream, and then from the index.
+func (a *acker) Ack(ctx context.Context) error {
+	if _, err := a.begin(ctx); err != nil {
+		return err
+	}
+	defer func() { <-a.turn }()
+	a.ended = true
+	if err := a.s.c.Stream.Delete(ctx, a.sequence); err != nil {
+		return err
+	}
+	return a.s.c.Index.Drop(ctx, a.sequence)
+}
+
+func (a *acker) Retry(ctx context.Context, after time.Duration) error {
+	if _, err := a.begin(ctx); err != nil {
+		return err
+	}
+	defer func() { <-a.turn }()
+	a.ended = true
+	if err := a.s.c.Index.Postpone(ctx, a.sequence, after); err != nil {
+		return err
+	}
+	a.s.soon(after)
+	return nil
+}
+
+// Progress of a delivery that was ended a moment ago is no error.
+func (a *acker) Progress(ctx context.Context) error {
+	ended, err := a.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { <-a.turn }()
+	if ended {
+		return nil
+	}
+	return a.s.c.Index.Postpone(ctx, a.sequence, a.s.c.Lease)
+}
