@@ -29,15 +29,27 @@ func (s Schedule) Due(age time.Duration) time.Duration {
 	return max(0, s.Every(0)-age)
 }
 
-// First is how long a purchase of that age, with a hand-off of that sequence, has to
-// wait for a poll where it is not known when the last one was. Young ones wait for
-// their first; the others are spread over their interval, so that a store that
-// forgot many of them does not have the vendor asked after all at once.
-func (s Schedule) First(age time.Duration, sequence uint64) time.Duration {
+// First is how long from now a purchase with a hand-off of that sequence has to wait
+// for a poll where it is not known when the last one was. Young ones wait for their
+// first; the others have their places in the interval, so that a store that forgot
+// many of them does not have the vendor asked after all at once, and one that forgets
+// again and again does not put any of them off.
+func (s Schedule) First(now, submitted time.Time, sequence uint64) time.Duration {
+	age := max(0, now.Sub(submitted))
 	if age < 2*s.Every(0) {
 		return s.Due(age)
 	}
-	every := uint64(max(1, s.Every(age)))
+	every := max(1, s.Every(age))
 	// Fibonacci hashing: neighbours come far apart.
-	return time.Duration(sequence * 0x9E3779B97F4A7C15 % every)
+	place := time.Duration(sequence * 0x9E3779B97F4A7C15 % uint64(every))
+	return (place - time.Duration(now.UnixNano())%every + every) % every
+}
+
+// Longest is the longest time between polls.
+func (s Schedule) Longest() time.Duration {
+	longest := time.Duration(0)
+	for _, step := range s {
+		longest = max(longest, step.Every)
+	}
+	return longest
 }

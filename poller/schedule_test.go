@@ -9,10 +9,11 @@ import (
 // their interval, of neighbours too.
 func TestFirst(t *testing.T) {
 	s := Schedule{{time.Minute, 5 * time.Second}, {5 * time.Minute, 30 * time.Second}, {0, 5 * time.Minute}}
+	now := time.Date(2026, 11, 22, 10, 0, 0, 123, time.UTC)
 	for age, want := range map[time.Duration]time.Duration{
 		0: 5 * time.Second, 3 * time.Second: 2 * time.Second, 5 * time.Second: 0, 9 * time.Second: 0,
 	} {
-		if got := s.First(age, 77); got != want {
+		if got := s.First(now, now.Add(-age), 77); got != want {
 			t.Errorf("of %s: %s, want %s", age, got, want)
 		}
 	}
@@ -22,7 +23,7 @@ func TestFirst(t *testing.T) {
 		const n, parts = 10_000, 10
 		var in [parts]int
 		for sequence := range uint64(n) {
-			first := s.First(age, 123_456+sequence)
+			first := s.First(now, now.Add(-age), 123_456+sequence)
 			if first < 0 || first >= every {
 				t.Fatalf("of %s: %s", age, first)
 			}
@@ -34,7 +35,19 @@ func TestFirst(t *testing.T) {
 			}
 		}
 	}
-	if got := (Schedule{{0, 0}}).First(time.Hour, 5); got != 0 {
+	// Asked again, it is the same moment.
+	old, at := now.Add(-time.Hour), time.Duration(0)
+	for passed := time.Duration(0); passed < 20*time.Minute; passed += 7 * time.Second {
+		next := passed + s.First(now.Add(passed), old, 9)
+		if passed > 0 && next != at && next != at+5*time.Minute {
+			t.Errorf("due at %s, and %s later at %s", at, passed, next)
+		}
+		at = next
+	}
+	if got := (Schedule{{0, 0}}).First(now, old, 5); got != 0 {
 		t.Errorf("of no interval: %s", got)
+	}
+	if s.Longest() != 5*time.Minute {
+		t.Errorf("the longest time is %s", s.Longest())
 	}
 }

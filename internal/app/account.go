@@ -164,17 +164,21 @@ func (a *app) handoffs(ctx context.Context, account string) (worker.Source, time
 	}
 	schedule, lease := schedule(a.cfg.Poller.Schedule), declared.Config.AckWait
 	return due.New(due.Config{
-		Index:  due.NewIndex(a.conns.Redis, a.cfg.Subjects.Prefix, account),
+		Index:  due.NewIndex(a.conns.Redis, a.cfg.Subjects.Prefix, account, mostRetry+2*schedule.Longest()),
 		Stream: broker.NewHandoffs(a.conns.JetStream, a.wire, a.topology.Subjects, account),
 		Lease:  lease,
-		// A fifth of the time to the first poll is late by no more than that.
-		Tick:  min(mostTick, schedule.Every(0)/5),
+		// A first poll is late by no more than a fifth of the time that it waits.
+		Tick:  max(leastTick, min(mostTick, schedule.Every(0)/5)),
 		First: schedule.First,
 	}), lease, nil
 }
 
-// mostTick is the longest time between looks for new hand-offs.
-const mostTick = time.Second
+const (
+	// leastTick and mostTick bound the time between looks for new hand-offs.
+	leastTick, mostTick = 10 * time.Millisecond, time.Second
+	// mostRetry is more than a poller waits in any case but by its schedule.
+	mostRetry = time.Hour
+)
 
 // limiter is nil for an account without a limit, which then costs nothing.
 func (a *app) limiter(one config.Account) *quota.Limiter {

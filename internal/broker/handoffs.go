@@ -61,9 +61,13 @@ func (h *Handoffs) Scan(ctx context.Context, from uint64, width int) ([]due.Foun
 	var found []due.Found
 	last := uint64(0)
 	for _, d := range deliveries {
-		// The answers are in the order of the questions, and many may be the same.
-		if d == nil || d.Sequence <= last {
-			continue
+		if d == nil {
+			// What a later question found may have come after this one was answered, and
+			// something else before it.
+			break
+		}
+		if d.Sequence <= last {
+			continue // many of the answers may be the same
 		}
 		last = d.Sequence
 		found = append(found, due.Found{Sequence: d.Sequence, Submitted: submitted(d)})
@@ -130,22 +134,27 @@ func (h *Handoffs) askAll(ctx context.Context, questions []question) ([]*worker.
 	return all, nil
 }
 
-// Delete implements due.Stream.
-func (h *Handoffs) Delete(ctx context.Context, sequence uint64) error {
+// Delete implements due.Stream. The server deletes by the sequence alone, which a
+// stream that was made anew, or has lost its end, gives to another message: so it is
+// looked at first. A purge by the subject would not need that, but goes through all
+// that the account's consumer has delivered.
+func (h *Handoffs) Delete(ctx context.Context, subject string, sequence uint64) (bool, error) {
+	there, err := h.Read(ctx, []uint64{sequence})
+	if err != nil {
+		return false, err
+	}
+	if there[0] == nil || there[0].Subject != subject {
+		return false, nil
+	}
 	var answer struct {
 		Error *jetstream.APIError `json:"error"`
 	}
-	err := h.trail.ask(ctx, "STREAM.MSG.DELETE."+h.stream, map[string]any{"seq": sequence, "no_erase": true}, &answer)
+	err = h.trail.ask(ctx, "STREAM.MSG.DELETE."+h.stream, map[string]any{"seq": sequence, "no_erase": true}, &answer)
 	if err == nil && answer.Error != nil {
-		// The server has no code of its own for one that is not there.
-		there, failed := h.Read(ctx, []uint64{sequence})
-		if failed == nil && there[0] == nil {
-			return nil
-		}
 		err = answer.Error
 	}
 	if err != nil {
-		return fmt.Errorf("broker: delete from %s: %w", h.stream, err)
+		return false, fmt.Errorf("broker: delete from %s: %w", h.stream, err)
 	}
-	return nil
+	return true, nil
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/vendstream/vendstream/internal/broker"
@@ -73,6 +74,34 @@ func TestScanHandoffs(t *testing.T) {
 	}
 }
 
+// between lets something happen before the seventeenth request of a call.
+type between struct {
+	publisher.Wire
+	happens func()
+}
+
+func (w between) RequestAll(ctx context.Context, asks []publisher.Ask) ([]*nats.Msg, error) {
+	first, err := w.Wire.RequestAll(ctx, asks[:16])
+	if err != nil {
+		return nil, err
+	}
+	w.happens()
+	rest, err := w.Wire.RequestAll(ctx, asks[16:])
+	return append(first, rest...), err
+}
+
+// What comes while the questions of a scan are asked is not passed over.
+func TestScanWhileHandoffsCome(t *testing.T) {
+	r := newDeclared(t)
+	r.handOver(t, "acme", 3, time.Now())
+	wire := between{publisher.NewWire(r.nc, r.js), func() { r.handOver(t, "acme", 40, time.Now()) }}
+	h := broker.NewHandoffs(r.js, wire, declared.Subjects, "acme")
+	found, err := h.Scan(t.Context(), 1, 32)
+	if err != nil || !slices.Equal(sequences(found), []uint64{1, 2, 3}) {
+		t.Errorf("%v, %v", sequences(found), err)
+	}
+}
+
 func TestReadAndDeleteHandoffs(t *testing.T) {
 	r := newDeclared(t)
 	r.handOver(t, "acme", 2, time.Now())
@@ -85,13 +114,16 @@ func TestReadAndDeleteHandoffs(t *testing.T) {
 	if read[1] != nil || read[3] != nil {
 		t.Errorf("another account's: %v; what is not there: %v", read[1], read[3])
 	}
-	for range 2 { // the second time it is gone
-		if err := h.Delete(t.Context(), 1); err != nil {
-			t.Fatal(err)
+	if deleted, err := h.Delete(t.Context(), "purchases.pending.acme.another", 1); err != nil || deleted {
+		t.Errorf("the sequence is another's: %v, %v", deleted, err)
+	}
+	for _, want := range []bool{true, false} { // the second time it is gone
+		if deleted, err := h.Delete(t.Context(), read[2].Subject, 1); err != nil || deleted != want {
+			t.Fatalf("%v, %v, want %v", deleted, err, want)
 		}
 	}
-	if err := h.Delete(t.Context(), 99); err != nil {
-		t.Errorf("what never was: %v", err)
+	if deleted, err := h.Delete(t.Context(), read[2].Subject, 99); err != nil || deleted {
+		t.Errorf("what never was: %v, %v", deleted, err)
 	}
 	if left, err := h.Scan(t.Context(), 1, 5); err != nil || !slices.Equal(sequences(left), []uint64{2}) {
 		t.Errorf("left: %v, %v", left, err)
@@ -103,7 +135,7 @@ func TestReadAndDeleteHandoffs(t *testing.T) {
 	// A hand-off that is out with a consumer can be ended all the same.
 	s := r.source(t, declared.PendingConsumer("acme"))
 	out := pull(t, s, 1)
-	if err := h.Delete(t.Context(), 2); err != nil || len(out) != 1 {
+	if deleted, err := h.Delete(t.Context(), read[0].Subject, 2); err != nil || !deleted || len(out) != 1 {
 		t.Fatalf("%v, %v", out, err)
 	}
 	if err := out[0].Acker.Ack(t.Context()); err != nil {
@@ -123,7 +155,8 @@ func TestHandoffsWithoutAServer(t *testing.T) {
 	_, scan := h.Scan(ctx, 1, 2)
 	_, read := h.Read(ctx, []uint64{1})
 	_, state := h.State(ctx)
-	for i, err := range []error{scan, read, state, h.Delete(ctx, 1)} {
+	_, deleted := h.Delete(ctx, "purchases.pending.acme.x", 1)
+	for i, err := range []error{scan, read, state, deleted} {
 		if err == nil {
 			t.Errorf("call %d does not tell", i)
 		}
@@ -140,7 +173,8 @@ func TestDeleteHandoffsInACluster(t *testing.T) {
 	if _, err := broker.Ensure(t.Context(), js, topology); err != nil {
 		t.Fatal(err)
 	}
-	r.handOver(t, "acme", 20, time.Now())
+	at := time.Now()
+	r.handOver(t, "acme", 20, at)
 	h := handoffsOf(r, "acme")
 	for sequence := uint64(1); sequence <= 20; sequence++ {
 		if sequence%5 == 0 {
@@ -151,7 +185,7 @@ func TestDeleteHandoffsInACluster(t *testing.T) {
 		}
 		for range 2 {
 			for deadline := time.Now().Add(patience); ; {
-				err := h.Delete(t.Context(), sequence)
+				_, err := h.Delete(t.Context(), fmt.Sprintf("purchases.pending.acme.%d-%d", at.UnixNano(), sequence-1), sequence)
 				if err == nil {
 					break
 				}

@@ -24,6 +24,7 @@ type times struct {
 	cursor uint64
 	away   error
 	asked  int // calls of Take
+	resets int
 }
 
 func newTimes(now func() time.Time) *times { return &times{now: now, due: map[uint64]time.Time{}} }
@@ -59,6 +60,7 @@ func (x *times) Add(_ context.Context, stream string, from, upTo uint64, entries
 func (x *times) Reset(_ context.Context, stream string) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.resets++
 	if x.stream != "" && x.stream != stream {
 		clear(x.due)
 	}
@@ -74,10 +76,9 @@ func (x *times) Take(_ context.Context, n int, lease time.Duration) (Taken, erro
 		return Taken{}, x.away
 	}
 	t := Taken{Stream: x.stream, Cursor: x.cursor, Wait: -1}
-	for sequence, at := range x.due {
-		if !at.After(x.now()) {
-			t.Sequences = append(t.Sequences, sequence)
-		}
+	t.Sequences = x.those(func(wait time.Duration) bool { return wait <= 0 })
+	if len(t.Sequences) == 0 {
+		t.Sequences = x.those(func(wait time.Duration) bool { return wait > longest })
 	}
 	// Those of one time in the order in which Redis has them.
 	slices.SortFunc(t.Sequences, func(a, b uint64) int {
@@ -93,6 +94,16 @@ func (x *times) Take(_ context.Context, n int, lease time.Duration) (Taken, erro
 		}
 	}
 	return t, nil
+}
+
+// those are the sequences with such a wait.
+func (x *times) those(is func(time.Duration) bool) (all []uint64) {
+	for sequence, at := range x.due {
+		if is(at.Sub(x.now())) {
+			all = append(all, sequence)
+		}
+	}
+	return all
 }
 
 func (x *times) Postpone(_ context.Context, sequence uint64, after time.Duration) error {
@@ -130,8 +141,9 @@ type stream struct {
 	messages map[uint64]time.Time // by sequence: when it was submitted
 	last     uint64
 	away     error
-	unread   error // of Read alone
-	scanned  int   // questions of Scan
+	unread   error  // of Read alone
+	stated   func() // called when State is asked, after its answer was made
+	scanned  int    // questions of Scan
 }
 
 func newStream() *stream { return &stream{made: time.Now(), messages: map[uint64]time.Time{}} }
@@ -148,6 +160,9 @@ func (s *stream) store(others uint64) uint64 {
 func (s *stream) State(context.Context) (State, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.stated != nil {
+		defer s.stated()
+	}
 	return State{s.made, s.last}, s.away
 }
 
@@ -180,19 +195,20 @@ func (s *stream) Read(_ context.Context, sequences []uint64) ([]*worker.Delivery
 	all := make([]*worker.Delivery, len(sequences))
 	for i, sequence := range sequences {
 		if at, there := s.messages[sequence]; there {
-			all[i] = &worker.Delivery{Sequence: sequence, Time: at}
+			all[i] = &worker.Delivery{Subject: "of acme", Sequence: sequence, Time: at}
 		}
 	}
 	return all, nil
 }
 
-func (s *stream) Delete(_ context.Context, sequence uint64) error {
+func (s *stream) Delete(_ context.Context, subject string, sequence uint64) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.away == nil {
-		delete(s.messages, sequence)
+	if _, there := s.messages[sequence]; !there || s.away != nil || subject != "of acme" {
+		return false, s.away
 	}
-	return s.away
+	delete(s.messages, sequence)
+	return true, nil
 }
 
 func (s *stream) left() int {

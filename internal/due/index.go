@@ -19,17 +19,19 @@ import (
 //
 //	cursor:<stream>:<sequence>
 //
-// with an infinite score. It says that of this stream, by the time at which it was
-// made, all hand-offs below the sequence were added. In one key with them it cannot
-// outlive them.
+// with an infinite score. It says that of the stream with this time of creation, in
+// nanoseconds since 1970, all hand-offs below the sequence were added. In one key with
+// them it cannot outlive them. A key of another type is taken away.
 type Index struct {
-	client redis.UniversalClient
-	key    string
+	client  redis.UniversalClient
+	key     string
+	longest time.Duration
 }
 
-// NewIndex makes the index of an account.
-func NewIndex(client redis.UniversalClient, prefix, account string) *Index {
-	return &Index{client, prefix + ":due:" + account}
+// NewIndex makes the index of an account. Nothing is due later than after the longest
+// time: what seems to be was written while the server's clock was ahead.
+func NewIndex(client redis.UniversalClient, prefix, account string, longest time.Duration) *Index {
+	return &Index{client, prefix + ":due:" + account, longest}
 }
 
 // Entry is a hand-off and how long from now it is due.
@@ -46,13 +48,24 @@ local function text(n)
   return string.format('%.0f', n)
 end
 local function cursor()
-  for _, member in ipairs(redis.call('ZRANGE', KEYS[1], -1, -1)) do
+  local last = redis.pcall('ZRANGEBYSCORE', KEYS[1], '+inf', '+inf')
+  if last.err then
+    if not string.find(last.err, 'WRONGTYPE', 1, true) then
+      error(last.err)
+    end
+    redis.call('DEL', KEYS[1])
+    last = {}
+  end
+  local found, of, upto = nil, '', 0
+  for _, member in ipairs(last) do
     local stream, sequence = string.match(member, '^cursor:(%d+):(%d+)$')
-    if stream then
-      return member, stream, tonumber(sequence)
+    if stream and not found then
+      found, of, upto = member, stream, tonumber(sequence)
+    else
+      redis.call('ZREM', KEYS[1], member)
     end
   end
-  return nil, '', 0
+  return found, of, upto
 end
 `
 
@@ -93,12 +106,16 @@ return text(sequence)
 //	KEYS[1]  the index
 //	ARGV[1]  the most to give out
 //	ARGV[2]  milliseconds after which they are due again, where nobody says more
+//	ARGV[3]  milliseconds after which nothing is due: what is comes at once
 //
 // Returns {stream, sequence of the cursor, milliseconds until more is due or -1,
 // sequences …}.
 var takeScript = redis.NewScript(prelude + `
 local _, stream, sequence = cursor()
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', text(now), 'LIMIT', 0, ARGV[1])
+if #due == 0 then
+  due = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. text(now + tonumber(ARGV[3])), '(+inf', 'LIMIT', 0, ARGV[1])
+end
 for _, member in ipairs(due) do
   redis.call('ZADD', KEYS[1], text(now + tonumber(ARGV[2])), member)
 end
@@ -179,7 +196,7 @@ type Taken struct {
 // Take gives out up to n hand-offs that are due. They are due again after the
 // lease, unless Postpone or Drop is called for them before.
 func (x *Index) Take(ctx context.Context, n int, lease time.Duration) (Taken, error) {
-	answer, err := takeScript.Run(ctx, x.client, []string{x.key}, n, milliseconds(lease)).StringSlice()
+	answer, err := takeScript.Run(ctx, x.client, []string{x.key}, n, milliseconds(lease), milliseconds(max(lease, x.longest))).StringSlice()
 	if err != nil {
 		return Taken{}, fmt.Errorf("due: take: %w", err)
 	}
@@ -194,7 +211,7 @@ func (x *Index) Take(ctx context.Context, n int, lease time.Duration) (Taken, er
 	t := Taken{Stream: answer[0], Cursor: cursor, Wait: max(-1, time.Duration(wait)*time.Millisecond)}
 	for _, member := range answer[3:] {
 		sequence, err := strconv.ParseUint(member, 10, 64)
-		if err != nil {
+		if err != nil || sequence == 0 || strconv.FormatUint(sequence, 10) != member {
 			// Nobody of ours wrote it; it would come again and again.
 			if err := x.client.ZRem(ctx, x.key, member).Err(); err != nil {
 				return t, fmt.Errorf("due: drop what is no sequence: %w", err)

@@ -1,6 +1,7 @@
 package due
 
 import (
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -113,8 +114,13 @@ func TestCursor(t *testing.T) {
 func TestForeignMembers(t *testing.T) {
 	servers(t, func(t *testing.T, x *Index) {
 		add(t, x, "7", 0, 2, Entry{Sequence: 1})
-		for _, member := range []string{"-1", "cursor:x", "", "1e3", "18446744073709551616"} {
+		for _, member := range []string{"-1", "cursor:x", "", "1e3", "18446744073709551616", "0", "007"} {
 			if err := x.client.ZAdd(t.Context(), x.key, redis.Z{Score: 1, Member: member}).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, member := range []string{"a", "cursor:8:", "x"} {
+			if err := x.client.ZAdd(t.Context(), x.key, redis.Z{Score: math.Inf(1), Member: member}).Err(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -127,8 +133,21 @@ func TestForeignMembers(t *testing.T) {
 		if err := x.client.Set(t.Context(), x.key, "x", 0).Err(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := x.Take(t.Context(), 1, time.Minute); err == nil {
-			t.Error("a key of another type is no error")
+		if got := take(t, x, 50); got.Cursor != 0 || got.Wait >= 0 {
+			t.Errorf("%+v of a key of another type", got)
+		}
+	})
+}
+
+// What is due later than anything can be was written while the clock was ahead.
+func TestClockThatWasAhead(t *testing.T) {
+	servers(t, func(t *testing.T, x *Index) {
+		add(t, x, "7", 0, 4, Entry{1, longest + time.Hour}, Entry{2, longest - time.Minute}, Entry{3, time.Minute})
+		if got := take(t, x, 50); !slices.Equal(got.Sequences, []uint64{1}) {
+			t.Errorf("%+v", got)
+		}
+		if got := take(t, x, 50); len(got.Sequences) > 0 {
+			t.Errorf("twice: %+v", got)
 		}
 	})
 }
@@ -137,7 +156,7 @@ func TestForeignMembers(t *testing.T) {
 func TestIndexesAreApart(t *testing.T) {
 	x := index(t, miniredis.RunT(t).Addr())
 	add(t, x, "7", 0, 2, Entry{Sequence: 1})
-	for _, other := range []*Index{NewIndex(x.client, "test", "other"), NewIndex(x.client, "acme", "test")} {
+	for _, other := range []*Index{NewIndex(x.client, "test", "other", longest), NewIndex(x.client, "acme", "test", longest)} {
 		if got := take(t, other, 5); got.Wait >= 0 {
 			t.Errorf("%s has %+v", other.key, got)
 		}
@@ -157,11 +176,14 @@ func TestIndexIsAsTimes(t *testing.T) {
 		model := newTimes(func() time.Time { return now })
 		after := func() time.Duration { return time.Duration(random.IntN(4)) * time.Second }
 		for step := range 60 {
-			sequence, stream := uint64(random.IntN(12)), []string{"7", "7", "7", "8"}[random.IntN(4)]
+			sequence, stream := 1+uint64(random.IntN(12)), []string{"7", "7", "7", "8"}[random.IntN(4)]
 			var got, want [2]any
 			switch random.IntN(7) {
 			case 0:
 				now = now.Add(time.Duration(random.IntN(3000)) * time.Millisecond)
+				if random.IntN(5) == 0 {
+					now = now.Add(-4 * longest / 3)
+				}
 				server.SetTime(now)
 			case 1:
 				n := 1 + random.IntN(4)

@@ -2,6 +2,7 @@ package due
 
 import (
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
@@ -27,6 +28,9 @@ func servers(t *testing.T, test func(t *testing.T, x *Index)) {
 	}
 }
 
+// longest is the longest time that anything is due later.
+const longest = 2 * time.Hour
+
 func index(t *testing.T, addr string) *Index {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
@@ -35,5 +39,5 @@ func index(t *testing.T, addr string) *Index {
 			t.Error(err)
 		}
 	})
-	return NewIndex(client, "test", "acme")
+	return NewIndex(client, "test", "acme", longest)
 }

@@ -15,23 +15,35 @@ func (s *Source) look(ctx context.Context) error {
 			return err
 		}
 	}
-	if now.Before(s.scanAt) {
-		return nil
+	if !now.Before(s.scanAt) {
+		more, err := s.part(ctx, now, s.scanOn)
+		if err != nil {
+			return err
+		}
+		if !more {
+			s.scanAt = now.Add(s.c.Tick)
+		}
 	}
-	found, err := s.c.Stream.Scan(ctx, s.scan.next, max(1, s.scan.width))
-	if err != nil {
-		return err
+	if !now.Before(s.sweepAt) {
+		more, err := s.part(ctx, now, s.sweepOn)
+		if err != nil {
+			return err
+		}
+		s.sweepAt = time.Now().Add(sweepPause)
+		if !more {
+			s.sweep, s.sweepAt = reader{}, time.Now().Add(sweepEvery)
+		}
 	}
-	if len(found) > 0 {
-		return s.add(ctx, found)
+	return nil
+}
+
+// part goes on with a reading for a while, and reports whether there is more of it.
+func (s *Source) part(ctx context.Context, began time.Time, on func(context.Context) (bool, error)) (more bool, err error) {
+	more = true
+	for n := 0; more && err == nil && n < mostScans && time.Since(began) < budget; n++ {
+		more, err = on(ctx)
 	}
-	// Nothing new: a part of the whole, where it is time for that.
-	s.scan.width = 1
-	s.scanAt = now.Add(s.c.Tick)
-	if now.Before(s.sweepAt) {
-		return nil
-	}
-	return s.sweepOn(ctx)
+	return more, err
 }
 
 // check finds out whether the stream is still the one that the index is of, and not
@@ -47,6 +59,12 @@ func (s *Source) check(ctx context.Context, now time.Time) error {
 		return err
 	}
 	if cursor > state.Last+1 {
+		// Another process may have gone on since the stream was asked.
+		if state, err = s.c.Stream.State(ctx); err != nil {
+			return err
+		}
+	}
+	if cursor > state.Last+1 {
 		// Sequences below the cursor will be given to new messages.
 		if err := s.c.Index.Reset(ctx, made); err != nil {
 			return err
@@ -54,55 +72,54 @@ func (s *Source) check(ctx context.Context, now time.Time) error {
 		cursor = 0
 	}
 	if s.stream != made || s.scan.next > state.Last+1 {
-		s.scan = reader{next: cursor}
-		s.sweep, s.sweepAt = reader{}, now.Add(sweepEvery)
-		s.scanAt = now
+		s.scan, s.scanAt = reader{next: cursor}, now
+		s.sweep, s.sweepAt = reader{}, now
+		if cursor == 0 {
+			s.sweepAt = now.Add(sweepEvery) // the scan is one
+		}
 	}
 	s.stream, s.checked = made, now
 	return nil
 }
 
-// add puts what a scan found into the index.
-func (s *Source) add(ctx context.Context, found []Found) error {
-	from, upTo := s.scan.next, found[len(found)-1].Sequence+1
+// scanOn reads what is new, and moves the cursor.
+func (s *Source) scanOn(ctx context.Context) (more bool, err error) {
+	found, err := s.scan.read(ctx, s.c.Stream)
+	if err != nil || len(found) == 0 {
+		return false, err
+	}
 	entries, soonest := s.entries(found)
-	there, err := s.c.Index.Add(ctx, s.stream, from, upTo, entries)
+	upTo := found[len(found)-1].Sequence + 1
+	there, err := s.c.Index.Add(ctx, s.stream, s.scan.next, upTo, entries)
 	if err != nil {
-		return err
+		return false, err
 	}
+	// Less where Redis has forgotten some, and more where another process is further on.
+	s.scan.next = there
 	s.soon(soonest)
-	s.scan.after(found)
-	if there != upTo {
-		// Redis has forgotten some, or another process is further on.
-		s.scan.next = there
-	}
-	return nil
+	return true, nil
 }
 
 // sweepOn reads a part of the whole stream. What is in the index stays as it is.
-func (s *Source) sweepOn(ctx context.Context) error {
-	found, err := s.c.Stream.Scan(ctx, s.sweep.next, max(1, s.sweep.width))
-	if err != nil {
-		return err
-	}
-	if len(found) == 0 || found[len(found)-1].Sequence >= s.scan.next {
-		s.sweep, s.sweepAt = reader{}, time.Now().Add(sweepEvery)
-		return nil
+func (s *Source) sweepOn(ctx context.Context) (more bool, err error) {
+	found, err := s.sweep.read(ctx, s.c.Stream)
+	if err != nil || len(found) == 0 {
+		return false, err
 	}
 	entries, soonest := s.entries(found)
 	if _, err := s.c.Index.Add(ctx, s.stream, 0, 0, entries); err != nil {
-		return err
+		return false, err
 	}
-	s.sweep.after(found)
+	s.sweep.next = found[len(found)-1].Sequence + 1
 	s.soon(soonest)
-	return nil
+	return s.sweep.next < s.scan.next, nil
 }
 
 // entries are what was found with the times at which it is due, and the first of them.
 func (s *Source) entries(found []Found) (entries []Entry, soonest time.Duration) {
 	now := time.Now()
 	for i, f := range found {
-		e := Entry{f.Sequence, s.c.First(max(0, now.Sub(f.Submitted)), f.Sequence)}
+		e := Entry{f.Sequence, s.c.First(now, f.Submitted, f.Sequence)}
 		if i == 0 || e.After < soonest {
 			soonest = e.After
 		}
@@ -111,14 +128,15 @@ func (s *Source) entries(found []Found) (entries []Entry, soonest time.Duration)
 	return entries, soonest
 }
 
-// after moves the place behind what was found, and fits the width to how close
-// together that stood.
-func (r *reader) after(found []Found) {
-	width := max(1, r.width)
-	r.next = found[len(found)-1].Sequence + 1
+// read reads on from the place, which stays, and fits the width to how close together
+// the messages stand.
+func (r *reader) read(ctx context.Context, stream Stream) ([]Found, error) {
+	width := min(widest, max(narrow, r.width))
+	found, err := stream.Scan(ctx, r.next, width)
 	if 2*len(found) > width {
-		r.width = min(widest, 2*width)
+		r.width = 2 * width
 	} else {
-		r.width = max(1, width/4)
+		r.width = width / 4
 	}
+	return found, err
 }

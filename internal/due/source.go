@@ -2,6 +2,7 @@ package due
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -16,7 +17,7 @@ type Found struct {
 
 // State is what is said of the stream.
 type State struct {
-	Made time.Time // when it was made: another time is another stream
+	Made time.Time // when it was made. Another time is another stream; the same need not be the same
 	Last uint64    // sequence of its newest message
 }
 
@@ -24,13 +25,14 @@ type State struct {
 type Stream interface {
 	State(ctx context.Context) (State, error)
 	// Scan asks width times, for the first hand-off at or after from, after from+1
-	// and so on, and returns what there is, in order and each once.
+	// and so on, and returns what there is up to the first question without an answer,
+	// in order, each once, and with nothing between them left out.
 	Scan(ctx context.Context, from uint64, width int) ([]Found, error)
 	// Read returns the hand-offs with these sequences, without an Acker; nil for
 	// one that is not there.
 	Read(ctx context.Context, sequences []uint64) ([]*worker.Delivery, error)
-	// Delete removes a hand-off. One that is not there is no error.
-	Delete(ctx context.Context, sequence uint64) error
+	// Delete removes a hand-off, and reports whether it was there.
+	Delete(ctx context.Context, subject string, sequence uint64) (bool, error)
 }
 
 // Times is when the account's hand-offs are due. *Index is one, and says more.
@@ -52,25 +54,34 @@ type Config struct {
 	// Tick is the time between looks for new hand-offs. What is due is asked for at
 	// most ten times in it, so that what a question costs is shared.
 	Tick time.Duration
-	// First is how long after it was found a hand-off is due, by the age of its
-	// purchase.
-	First func(age time.Duration, sequence uint64) time.Duration
+	// First is how long from now a hand-off is due that was found, by when its
+	// purchase was submitted.
+	First func(now, submitted time.Time, sequence uint64) time.Duration
 }
 
 const (
 	// pullWait is how long a Pull waits for something to be due.
 	pullWait = time.Second
-	// widest is how many questions a Scan makes at most. It grows where messages
-	// stand close together, and shrinks where they do not.
-	widest = 256
+	// A Scan makes from narrow to widest questions: more where messages stand close
+	// together. As many as narrow are asked in one round trip.
+	narrow, widest = 16, 256
 	// mostTaken bounds what is given out at once, and read in one go.
 	mostTaken = 256
+	// missedFor is the time after which a hand-off that is not found is asked for once
+	// more before it leaves the index. mostMissed bounds how many wait for that.
+	missedFor  = 30 * time.Second
+	mostMissed = 10_000
 	// checkEvery is the time between looks at whether the stream is still the one
 	// that the index is of.
 	checkEvery = time.Minute
-	// sweepEvery is the time between two readings of the whole stream, which find
-	// what the index should have and has not.
+	// sweepEvery is the time from the end of one reading of the whole stream to the next.
+	// The first comes at the start. They find what the index should have and has not.
 	sweepEvery = time.Hour
+	// budget bounds a part of a scan or a sweep, in time and in calls of Scan, and the
+	// next part of a sweep comes after sweepPause.
+	budget     = 20 * time.Millisecond
+	mostScans  = 32
+	sweepPause = 100 * time.Millisecond
 )
 
 // Source gives out an account's hand-offs when they are due. Pull is for one
@@ -84,6 +95,9 @@ type Source struct {
 	sweep   reader // all, now and then
 	scanAt  time.Time
 	sweepAt time.Time
+
+	// missed is when a hand-off was not found for the first time.
+	missed map[uint64]time.Time
 
 	mu     sync.Mutex
 	took   time.Time     // when the index was asked last
@@ -99,7 +113,7 @@ type reader struct {
 
 // New makes a Source.
 func New(c Config) *Source {
-	return &Source{c: c, wake: make(chan struct{}, 1)}
+	return &Source{c: c, missed: map[uint64]time.Time{}, wake: make(chan struct{}, 1)}
 }
 
 // Pull implements worker.Source.
@@ -207,8 +221,10 @@ func (s *Source) take(ctx context.Context, n int) ([]*worker.Delivery, error) {
 	read, err := s.c.Stream.Read(ctx, taken.Sequences)
 	if err != nil {
 		// They were given out to nobody. Those for which this fails too come after the lease.
+		back, cancel := context.WithTimeout(context.WithoutCancel(ctx), pullWait)
+		defer cancel()
 		for _, sequence := range taken.Sequences {
-			if s.c.Index.Postpone(ctx, sequence, 0) != nil {
+			if s.c.Index.Postpone(back, sequence, 0) != nil {
 				break
 			}
 		}
@@ -217,24 +233,50 @@ func (s *Source) take(ctx context.Context, n int) ([]*worker.Delivery, error) {
 	}
 	chunk := make([]*worker.Delivery, 0, len(read))
 	var gone []uint64
+	var failed error
 	for i, d := range read {
-		if d == nil {
-			gone = append(gone, taken.Sequences[i])
+		if sequence := taken.Sequences[i]; d == nil {
+			if s.gone(sequence) {
+				gone = append(gone, sequence)
+			} else {
+				failed = errors.Join(failed, s.c.Index.Postpone(ctx, sequence, missedFor))
+			}
 			continue
 		}
 		d.Count = 1
-		d.Acker = &acker{s: s, sequence: d.Sequence, turn: make(chan struct{}, 1)}
+		d.Acker = &acker{s: s, subject: d.Subject, sequence: d.Sequence, turn: make(chan struct{}, 1)}
 		chunk = append(chunk, d)
 	}
-	if err := s.c.Index.Drop(ctx, gone...); err != nil && len(chunk) == 0 {
-		return nil, err
+	failed = errors.Join(failed, s.c.Index.Drop(ctx, gone...))
+	if len(chunk) > 0 {
+		return chunk, nil // the rest comes again
 	}
-	return chunk, nil
+	return nil, failed
+}
+
+// gone reports whether a hand-off that was not found just now was not found before,
+// either, so long ago that both answers cannot be those of a server that led the
+// stream once and speaks from before (decision 20).
+func (s *Source) gone(sequence uint64) bool {
+	now := time.Now()
+	first, before := s.missed[sequence]
+	switch {
+	case !before:
+		if len(s.missed) >= mostMissed {
+			clear(s.missed) // they are asked for twice more
+		}
+		s.missed[sequence] = now
+	case now.Sub(first) >= missedFor:
+		delete(s.missed, sequence)
+		return true
+	}
+	return false
 }
 
 // acker ends or prolongs what was given out.
 type acker struct {
 	s        *Source
+	subject  string
 	sequence uint64
 	turn     chan struct{} // holds one while a call is made: they come in order
 	ended    bool
@@ -251,14 +293,15 @@ func (a *acker) begin(ctx context.Context) (ended bool, err error) {
 	}
 }
 
-// Ack removes the hand-off from the stream, and then from the index.
+// Ack removes the hand-off from the stream, and then from the index. One that is not
+// found leaves the index as any other that is not.
 func (a *acker) Ack(ctx context.Context) error {
 	if _, err := a.begin(ctx); err != nil {
 		return err
 	}
 	defer func() { <-a.turn }()
 	a.ended = true
-	if err := a.s.c.Stream.Delete(ctx, a.sequence); err != nil {
+	if deleted, err := a.s.c.Stream.Delete(ctx, a.subject, a.sequence); err != nil || !deleted {
 		return err
 	}
 	return a.s.c.Index.Drop(ctx, a.sequence)
