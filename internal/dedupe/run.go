@@ -99,7 +99,11 @@ func (s *Store) all(ctx context.Context, calls []call) ([]any, error) {
 // one runs a script on one key, in one pipeline with whatever else is asked for
 // meanwhile.
 func (s *Store) one(ctx context.Context, script *redis.Script, key string, args ...any) (any, error) {
-	return s.combined.do(ctx, call{script, key, args}, s.run)
+	r, err := s.combined.Do(ctx, call{script, key, args}, s.run)
+	if err != nil {
+		return nil, err
+	}
+	return r.answer, r.err
 }
 
 // errAnswer is an answer that no script of ours gives.

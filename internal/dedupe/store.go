@@ -7,6 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/vendstream/vendstream/internal/combine"
 	"github.com/vendstream/vendstream/internal/purchase"
 )
 
@@ -77,7 +78,7 @@ type Config struct {
 type Store struct {
 	client   redis.UniversalClient
 	cfg      Config
-	combined combiner
+	combined combine.Combiner[call, reply]
 }
 
 // New makes a store. It sends nothing: a Redis that is away shows at the first

@@ -106,11 +106,13 @@ func (x *times) those(is func(time.Duration) bool) (all []uint64) {
 	return all
 }
 
-func (x *times) Postpone(_ context.Context, sequence uint64, after time.Duration) error {
+func (x *times) Postpone(_ context.Context, entries ...Entry) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if _, there := x.due[sequence]; there && x.away == nil {
-		x.due[sequence] = x.now().Add(after)
+	for _, e := range entries {
+		if _, there := x.due[e.Sequence]; there && x.away == nil {
+			x.due[e.Sequence] = x.now().Add(e.After)
+		}
 	}
 	return x.away
 }

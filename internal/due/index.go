@@ -127,13 +127,15 @@ end
 return {stream, text(sequence), text(wait), unpack(due)}
 `)
 
-// postponeScript sets when a hand-off is due, where it is still there.
+// postponeScript sets when hand-offs are due, where they are still there.
 //
 //	KEYS[1]  the index
-//	ARGV[1]  the sequence
-//	ARGV[2]  milliseconds until it is due
+//	ARGV     pairs of a sequence and the milliseconds until it is due
 var postponeScript = redis.NewScript(prelude + `
-return redis.call('ZADD', KEYS[1], 'XX', text(now + tonumber(ARGV[2])), ARGV[1])
+for i = 1, #ARGV, 2 do
+  redis.call('ZADD', KEYS[1], 'XX', text(now + tonumber(ARGV[i + 1])), ARGV[i])
+end
+return 1
 `)
 
 // resetScript takes the cursor back to the beginning of a stream.
@@ -158,12 +160,7 @@ var errAnswer = errors.New("a script gave an unexpected answer")
 // less than from where Redis has forgotten some. With upTo 0 it returns that
 // without a change of it.
 func (x *Index) Add(ctx context.Context, stream string, from, upTo uint64, entries []Entry) (uint64, error) {
-	args := make([]any, 0, 3+2*len(entries))
-	args = append(args, stream, from, upTo)
-	for _, e := range entries {
-		args = append(args, e.Sequence, milliseconds(e.After))
-	}
-	answer, err := addScript.Run(ctx, x.client, []string{x.key}, args...).Text()
+	answer, err := addScript.Run(ctx, x.client, []string{x.key}, pairs([]any{stream, from, upTo}, entries)...).Text()
 	if err != nil {
 		return 0, fmt.Errorf("due: add: %w", err)
 	}
@@ -223,12 +220,23 @@ func (x *Index) Take(ctx context.Context, n int, lease time.Duration) (Taken, er
 	return t, nil
 }
 
-// Postpone sets when a hand-off is due. One that was dropped stays so.
-func (x *Index) Postpone(ctx context.Context, sequence uint64, after time.Duration) error {
-	if err := postponeScript.Run(ctx, x.client, []string{x.key}, sequence, milliseconds(after)).Err(); err != nil {
+// Postpone sets when hand-offs are due. One that was dropped stays so.
+func (x *Index) Postpone(ctx context.Context, entries ...Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	if err := postponeScript.Run(ctx, x.client, []string{x.key}, pairs(nil, entries)...).Err(); err != nil {
 		return fmt.Errorf("due: postpone: %w", err)
 	}
 	return nil
+}
+
+// pairs adds sequences and milliseconds to the arguments of a script.
+func pairs(args []any, entries []Entry) []any {
+	for _, e := range entries {
+		args = append(args, e.Sequence, milliseconds(e.After))
+	}
+	return args
 }
 
 // Drop takes hand-offs out that are no longer on the stream.

@@ -53,7 +53,7 @@ func TestTakeWhatIsDue(t *testing.T) {
 			t.Errorf("given out twice: %+v", none)
 		}
 		for _, err := range []error{
-			x.Postpone(t.Context(), 10, 0), x.Drop(t.Context(), 30, 99), x.Postpone(t.Context(), 30, 0), x.Drop(t.Context()),
+			x.Postpone(t.Context(), Entry{99, 0}, Entry{10, 0}), x.Drop(t.Context(), 30, 99), x.Postpone(t.Context(), Entry{30, 0}), x.Postpone(t.Context()), x.Drop(t.Context()),
 		} {
 			if err != nil {
 				t.Fatal(err)
@@ -191,7 +191,8 @@ func TestIndexIsAsTimes(t *testing.T) {
 				want[0], want[1] = model.Take(t.Context(), n, 2*time.Second)
 			case 2:
 				d := after()
-				got[0], want[0] = x.Postpone(t.Context(), sequence, d), model.Postpone(t.Context(), sequence, d)
+				entries := []Entry{{sequence, d}, {sequence + 1, after()}}
+				got[0], want[0] = x.Postpone(t.Context(), entries...), model.Postpone(t.Context(), entries...)
 			case 3:
 				got[0], want[0] = x.Drop(t.Context(), sequence), model.Drop(t.Context(), sequence)
 			case 4:
@@ -219,7 +220,7 @@ func TestRedisAway(t *testing.T) {
 	server.Stop()
 	_, added := x.Add(t.Context(), "7", 2, 3, nil)
 	_, taken := x.Take(t.Context(), 1, time.Minute)
-	for i, err := range []error{added, taken, x.Reset(t.Context(), "7"), x.Postpone(t.Context(), 1, 0), x.Drop(t.Context(), 1)} {
+	for i, err := range []error{added, taken, x.Reset(t.Context(), "7"), x.Postpone(t.Context(), Entry{Sequence: 1}), x.Drop(t.Context(), 1)} {
 		if err == nil {
 			t.Errorf("call %d does not tell", i)
 		}

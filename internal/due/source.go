@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vendstream/vendstream/internal/combine"
 	"github.com/vendstream/vendstream/internal/worker"
 )
 
@@ -40,7 +41,7 @@ type Times interface {
 	Add(ctx context.Context, stream string, from, upTo uint64, entries []Entry) (uint64, error)
 	Reset(ctx context.Context, stream string) error
 	Take(ctx context.Context, n int, lease time.Duration) (Taken, error)
-	Postpone(ctx context.Context, sequence uint64, after time.Duration) error
+	Postpone(ctx context.Context, entries ...Entry) error
 	Drop(ctx context.Context, sequences ...uint64) error
 }
 
@@ -99,6 +100,8 @@ type Source struct {
 	// missed is when a hand-off was not found for the first time.
 	missed map[uint64]time.Time
 
+	postpones combine.Combiner[Entry, error]
+
 	mu     sync.Mutex
 	took   time.Time     // when the index was asked last
 	takeAt time.Time     // when it is to be asked again
@@ -142,8 +145,10 @@ func (s *Source) Pull(ctx context.Context, n int, each func([]*worker.Delivery))
 // before the end of the pull.
 func (s *Source) sleep(ctx context.Context, over time.Time) bool {
 	until := s.scanAt
-	if at := s.takes(); at.Before(until) {
-		until = at
+	for _, at := range []time.Time{s.sweepAt, s.takes()} {
+		if at.Before(until) {
+			until = at
+		}
 	}
 	more := until.Before(over)
 	if !more {
@@ -223,23 +228,23 @@ func (s *Source) take(ctx context.Context, n int) ([]*worker.Delivery, error) {
 		// They were given out to nobody. Those for which this fails too come after the lease.
 		back, cancel := context.WithTimeout(context.WithoutCancel(ctx), pullWait)
 		defer cancel()
-		for _, sequence := range taken.Sequences {
-			if s.c.Index.Postpone(back, sequence, 0) != nil {
-				break
-			}
+		entries := make([]Entry, len(taken.Sequences))
+		for i, sequence := range taken.Sequences {
+			entries[i].Sequence = sequence
 		}
+		_ = s.c.Index.Postpone(back, entries...)
 		s.soon(0)
 		return nil, err
 	}
 	chunk := make([]*worker.Delivery, 0, len(read))
 	var gone []uint64
-	var failed error
+	var missed []Entry
 	for i, d := range read {
 		if sequence := taken.Sequences[i]; d == nil {
 			if s.gone(sequence) {
 				gone = append(gone, sequence)
 			} else {
-				failed = errors.Join(failed, s.c.Index.Postpone(ctx, sequence, missedFor))
+				missed = append(missed, Entry{sequence, missedFor})
 			}
 			continue
 		}
@@ -247,11 +252,11 @@ func (s *Source) take(ctx context.Context, n int) ([]*worker.Delivery, error) {
 		d.Acker = &acker{s: s, subject: d.Subject, sequence: d.Sequence, turn: make(chan struct{}, 1)}
 		chunk = append(chunk, d)
 	}
-	failed = errors.Join(failed, s.c.Index.Drop(ctx, gone...))
+	err = errors.Join(s.c.Index.Postpone(ctx, missed...), s.c.Index.Drop(ctx, gone...))
 	if len(chunk) > 0 {
 		return chunk, nil // the rest comes again
 	}
-	return nil, failed
+	return nil, err
 }
 
 // gone reports whether a hand-off that was not found just now was not found before,
@@ -271,6 +276,20 @@ func (s *Source) gone(sequence uint64) bool {
 		return true
 	}
 	return false
+}
+
+// postpone is Index.Postpone, for all that ask for it meanwhile at once.
+func (s *Source) postpone(ctx context.Context, one Entry) error {
+	failed, err := s.postpones.Do(ctx, one, func(ctx context.Context, entries []Entry) []error {
+		all := make([]error, len(entries))
+		if err := s.c.Index.Postpone(ctx, entries...); err != nil {
+			for i := range all {
+				all[i] = err
+			}
+		}
+		return all
+	})
+	return errors.Join(err, failed)
 }
 
 // acker ends or prolongs what was given out.
@@ -313,7 +332,7 @@ func (a *acker) Retry(ctx context.Context, after time.Duration) error {
 	}
 	defer func() { <-a.turn }()
 	a.ended = true
-	if err := a.s.c.Index.Postpone(ctx, a.sequence, after); err != nil {
+	if err := a.s.postpone(ctx, Entry{a.sequence, after}); err != nil {
 		return err
 	}
 	a.s.soon(after)
@@ -330,5 +349,5 @@ func (a *acker) Progress(ctx context.Context) error {
 	if ended {
 		return nil
 	}
-	return a.s.c.Index.Postpone(ctx, a.sequence, a.s.c.Lease)
+	return a.s.postpone(ctx, Entry{a.sequence, a.s.c.Lease})
 }

@@ -10,7 +10,7 @@ func fake() graph {
 	g := graph{}
 	for _, name := range []string{
 		"cmd/vendstream", "cmd/vendlab", "internal/purchase", "consumer", "poller", "publisher",
-		"internal/vendor", "internal/dedupe", "internal/quota", "internal/tokens", "internal/due", "internal/catalog", "internal/config", "internal/broker",
+		"internal/vendor", "internal/dedupe", "internal/quota", "internal/tokens", "internal/due", "internal/combine", "internal/catalog", "internal/config", "internal/broker",
 		"internal/gate", "internal/pause", "internal/batch", "internal/audit", "internal/housekeeping", "internal/telemetry", "internal/lifecycle", "internal/worker",
 		"internal/output", "internal/simulator", "internal/servertest", "internal/failpoint", "internal/app",
 	} {
