@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/vendstream/vendstream/internal/due"
@@ -13,13 +16,18 @@ import (
 	"github.com/vendstream/vendstream/publisher"
 )
 
-// Handoffs reads and ends an account's hand-offs without a consumer, as the stream's
-// leader has them. It implements due.Stream.
+// Handoffs reads and ends an account's hand-offs without a consumer. It implements
+// due.Stream. What decides is read from the stream's leader. The hand-offs that are to
+// be worked on are read with direct gets where the stream allows them, which cost the
+// servers and the poller a part of that: any copy may answer, and what it has under a
+// sequence is what the leader has or had. One that it does not have yet, or has still,
+// is asked for again.
 type Handoffs struct {
 	trail           *Trail
 	wire            publisher.Wire
 	account         string
 	stream, subject string
+	direct          atomic.Bool // the stream allowed direct gets when it was last looked at
 }
 
 // NewHandoffs makes the Handoffs of an account. Many may share a wire.
@@ -39,8 +47,12 @@ func (h *Handoffs) State(ctx context.Context) (due.State, error) {
 		return due.State{}, fmt.Errorf("broker: stream %s: %w", h.stream, err)
 	}
 	info := s.CachedInfo()
+	h.direct.Store(info.Config.AllowDirect)
 	return due.State{Made: info.Created, Last: info.State.LastSeq}, nil
 }
+
+// getMessage begins the subject on which a stream's leader is asked for a message.
+const getMessage = "$JS.API.STREAM.MSG.GET."
 
 // question is one for a message by its sequence, or for the next of a subject.
 type question struct {
@@ -54,7 +66,7 @@ func (h *Handoffs) Scan(ctx context.Context, from uint64, width int) ([]due.Foun
 	for i := range questions {
 		questions[i] = question{max(1, from) + uint64(i), h.subject}
 	}
-	deliveries, err := h.askAll(ctx, questions)
+	deliveries, err := h.askAll(ctx, getMessage+h.stream, leaders, questions)
 	if err != nil {
 		return nil, err
 	}
@@ -89,31 +101,81 @@ func submitted(d *worker.Delivery) time.Time {
 
 // Read implements due.Stream.
 func (h *Handoffs) Read(ctx context.Context, sequences []uint64) ([]*worker.Delivery, error) {
+	read, subject := leaders, getMessage+h.stream
+	if h.direct.Load() {
+		read, subject = directs, "$JS.API.DIRECT.GET."+h.stream
+	}
+	return h.read(ctx, subject, read, sequences)
+}
+
+func (h *Handoffs) read(ctx context.Context, subject string, read reading, sequences []uint64) ([]*worker.Delivery, error) {
 	questions := make([]question, len(sequences))
 	for i, sequence := range sequences {
 		questions[i] = question{Sequence: sequence}
 	}
-	deliveries, err := h.askAll(ctx, questions)
+	deliveries, err := h.askAll(ctx, subject, read, questions)
 	if err != nil {
 		return nil, err
 	}
 	for i, d := range deliveries {
 		// A stream that lost its end gives sequences a second time.
-		if d != nil && h.trail.subjects.AccountOf(d.Subject) != h.account {
+		if d != nil && (d.Sequence != sequences[i] || h.trail.subjects.AccountOf(d.Subject) != h.account) {
 			deliveries[i] = nil
 		}
 	}
 	return deliveries, nil
 }
 
-func (h *Handoffs) askAll(ctx context.Context, questions []question) ([]*worker.Delivery, error) {
+// reading reads the answer to a question: nil where there is no such message.
+type reading func(stream string, reply *nats.Msg) (*worker.Delivery, error)
+
+// leaders reads an answer of the stream's leader.
+func leaders(stream string, reply *nats.Msg) (*worker.Delivery, error) {
+	var answer storedMessage
+	if err := json.Unmarshal(reply.Data, &answer); err != nil {
+		return nil, fmt.Errorf("broker: read %s: %w", stream, err)
+	}
+	return answer.delivery(stream)
+}
+
+// directs reads an answer to a direct get, which is the message with some headers
+// behind its own.
+func directs(stream string, reply *nats.Msg) (*worker.Delivery, error) {
+	last := func(name string) string {
+		values := reply.Header.Values(name)
+		if len(values) == 0 {
+			return ""
+		}
+		return values[len(values)-1]
+	}
+	switch status := last("Status"); {
+	case status == "404":
+		return nil, nil
+	case status != "":
+		return nil, fmt.Errorf("broker: read %s: the server answered with status %s", stream, status)
+	}
+	sequence, err := strconv.ParseUint(last(jetstream.SequenceHeader), 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("broker: read %s: the server answered without a sequence: %w", stream, err)
+	}
+	stored, err := time.Parse(time.RFC3339Nano, last(jetstream.TimeStampHeaer))
+	if err != nil {
+		return nil, fmt.Errorf("broker: read %s: the server answered without a time: %w", stream, err)
+	}
+	return &worker.Delivery{
+		Subject: last(jetstream.SubjectHeader), Header: reply.Header, Body: reply.Data,
+		Sequence: sequence, Time: stored, Count: 1,
+	}, nil
+}
+
+func (h *Handoffs) askAll(ctx context.Context, subject string, read reading, questions []question) ([]*worker.Delivery, error) {
 	asks := make([]publisher.Ask, len(questions))
 	for i, q := range questions {
 		body, err := json.Marshal(q)
 		if err != nil {
 			return nil, err
 		}
-		asks[i] = publisher.Ask{Subject: "$JS.API.STREAM.MSG.GET." + h.stream, Body: body}
+		asks[i] = publisher.Ask{Subject: subject, Body: body}
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWait)
 	defer cancel()
@@ -123,11 +185,7 @@ func (h *Handoffs) askAll(ctx context.Context, questions []question) ([]*worker.
 	}
 	all := make([]*worker.Delivery, len(replies))
 	for i, reply := range replies {
-		var answer storedMessage
-		if err := json.Unmarshal(reply.Data, &answer); err != nil {
-			return nil, fmt.Errorf("broker: read %s: %w", h.stream, err)
-		}
-		if all[i], err = answer.delivery(h.stream); err != nil {
+		if all[i], err = read(h.stream, reply); err != nil {
 			return nil, err
 		}
 	}
@@ -139,7 +197,7 @@ func (h *Handoffs) askAll(ctx context.Context, questions []question) ([]*worker.
 // looked at first. A purge by the subject would not need that, but goes through all
 // that the account's consumer has delivered.
 func (h *Handoffs) Delete(ctx context.Context, subject string, sequence uint64) (bool, error) {
-	there, err := h.Read(ctx, []uint64{sequence})
+	there, err := h.read(ctx, getMessage+h.stream, leaders, []uint64{sequence})
 	if err != nil {
 		return false, err
 	}

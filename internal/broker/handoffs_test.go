@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,13 +104,26 @@ func TestScanWhileHandoffsCome(t *testing.T) {
 }
 
 func TestReadAndDeleteHandoffs(t *testing.T) {
+	t.Run("from the leader", func(t *testing.T) { readAndDelete(t, false) })
+	t.Run("with direct gets", func(t *testing.T) { readAndDelete(t, true) })
+}
+
+func readAndDelete(t *testing.T, direct bool) {
 	r := newDeclared(t)
 	r.handOver(t, "acme", 2, time.Now())
 	r.handOver(t, "other", 1, time.Now())
 	h := handoffsOf(r, "acme")
+	if direct {
+		if _, err := h.State(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	read, err := h.Read(t.Context(), []uint64{2, 3, 1, 9})
 	if err != nil || len(read) != 4 || read[0].Sequence != 2 || read[2].Sequence != 1 || len(read[0].Body) == 0 || read[0].Time.IsZero() {
 		t.Fatalf("%v, %v", read, err)
+	}
+	if want := "purchases.pending.acme."; !strings.HasPrefix(read[0].Subject, want) || time.Since(read[0].Time) > time.Minute || (len(read[0].Header) > 0) != direct {
+		t.Errorf("%+v", read[0])
 	}
 	if read[1] != nil || read[3] != nil {
 		t.Errorf("another account's: %v; what is not there: %v", read[1], read[3])

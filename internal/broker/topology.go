@@ -47,6 +47,8 @@ func (t Topology) Streams() []jetstream.StreamConfig {
 			Description: "Purchases submitted and not yet terminal",
 			Subjects:    []string{t.Subjects.AllPending("*")},
 			Retention:   jetstream.WorkQueuePolicy,
+			// For pollers with a due index. Any copy may answer: they bear that.
+			AllowDirect: true,
 		},
 		once(jetstream.StreamConfig{
 			Name:        t.Subjects.ResultsStream(),
