@@ -172,7 +172,7 @@ func (s *stream) Scan(_ context.Context, from uint64, width int) ([]Found, error
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.scanned += width
-	if s.away != nil {
+	if s.away != nil || from > s.last {
 		return nil, s.away
 	}
 	var found []Found

@@ -129,14 +129,18 @@ func (s *Source) entries(found []Found) (entries []Entry, soonest time.Duration)
 }
 
 // read reads on from the place, which stays, and fits the width to how close together
-// the messages stand.
+// the messages stand. Where there was nothing, one question is enough to see that there
+// still is nothing.
 func (r *reader) read(ctx context.Context, stream Stream) ([]Found, error) {
-	width := min(widest, max(narrow, r.width))
+	width := max(1, r.width)
 	found, err := stream.Scan(ctx, r.next, width)
-	if 2*len(found) > width {
-		r.width = 2 * width
-	} else {
-		r.width = width / 4
+	switch {
+	case len(found) == 0:
+		r.width = 1
+	case 2*len(found) > width:
+		r.width = min(widest, max(narrow, 2*width))
+	default:
+		r.width = max(narrow, width/4)
 	}
 	return found, err
 }

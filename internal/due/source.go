@@ -63,8 +63,8 @@ type Config struct {
 const (
 	// pullWait is how long a Pull waits for something to be due.
 	pullWait = time.Second
-	// A Scan makes from narrow to widest questions: more where messages stand close
-	// together. As many as narrow are asked in one round trip.
+	// A Scan that goes on makes from narrow to widest questions: more where messages
+	// stand close together. As many as narrow are asked in one round trip.
 	narrow, widest = 16, 256
 	// mostTaken bounds what is given out at once, and read in one go.
 	mostTaken = 256

@@ -400,7 +400,7 @@ func TestIdleSource(t *testing.T) {
 		r.run(t, acked)
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if r.stream.scanned > narrow*610 || r.times.asked > 30 {
+		if r.stream.scanned > 610 || r.times.asked > 30 {
 			t.Errorf("%d questions to the stream and %d to the index in ten minutes", r.stream.scanned, r.times.asked)
 		}
 	})
