@@ -85,7 +85,7 @@ var mutants = []mutant{
 	one("posting again takes no right", "poller/repost.go", "case !held.Ours:", "case !held.Ours && claim.Owner == \"\":", "./poller"),
 	one("a scan passes over what comes meanwhile", "internal/broker/handoffs.go", "\t\t\tbreak\n\t\t}\n\t\tif d.Sequence <= last", "\t\t\tcontinue\n\t\t}\n\t\tif d.Sequence <= last", "./internal/broker"),
 	one("a hand-off is ended by its sequence alone", "internal/broker/handoffs.go", " || there[0].Subject != subject", "", "./internal/broker"),
-	one("a silence takes a hand-off out of the index", "internal/due/source.go", "\tcase !before:\n", "\tcase false:\n", "./internal/due"),
+	one("a silence takes a hand-off out of the index", "internal/due/source.go", "\tcase !before:\n", "\tcase !before && first.After(now):\n", "./internal/due"),
 	one("Redis' loss of the index not noticed", "internal/due/source.go", "s.scan.next > 0 && (", "false && (", "./internal/due"),
 	one("the cursor of the index moves over a gap", "internal/due/index.go", " and tonumber(ARGV[2]) <= sequence then", " then", "./internal/due"),
 	one("the whole stream of hand-offs never read again", "internal/due/scan.go", "if !now.Before(s.sweepAt) {", "if false {", "./internal/due"),
