@@ -48,7 +48,7 @@ func New(nc *nats.Conn, options ...Option) (*Publisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("publisher: %w", err)
 	}
-	p := &Publisher{window: DefaultWindow, wire: NewWire(nc, js)}
+	p := &Publisher{window: DefaultWindow, wire: newWire(nc, js)}
 	for _, option := range options {
 		option(p)
 	}

@@ -45,7 +45,7 @@ func NewStore(nc *nats.Conn, subjects Subjects) (*Store, error) {
 		return nil, fmt.Errorf("publisher: %w", err)
 	}
 	return &Store{
-		Wire: NewWire(nc, js), nc: nc, js: js, subjects: subjects,
+		Wire: newWire(nc, js), nc: nc, js: js, subjects: subjects,
 		results: subjects.ResultsStream(), pending: subjects.PendingStream(), dead: subjects.DeadStream(),
 	}, nil
 }

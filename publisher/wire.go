@@ -29,8 +29,7 @@ type wire struct {
 	gather *gatherer
 }
 
-// NewWire makes a Wire of a connection. It may be shared.
-func NewWire(nc *nats.Conn, js jetstream.JetStream) Wire {
+func newWire(nc *nats.Conn, js jetstream.JetStream) wire {
 	return wire{nc, js, &gatherer{nc: nc}}
 }
 

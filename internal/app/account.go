@@ -165,7 +165,7 @@ func (a *app) handoffs(ctx context.Context, account string) (worker.Source, time
 	schedule, lease := schedule(a.cfg.Poller.Schedule), declared.Config.AckWait
 	return due.New(due.Config{
 		Index:  due.NewIndex(a.conns.Redis, a.cfg.Subjects.Prefix, account, mostRetry+2*schedule.Longest()),
-		Stream: broker.NewHandoffs(a.conns.JetStream, a.wire, a.topology.Subjects, account),
+		Stream: broker.NewHandoffs(a.conns.JetStream, a.store.Wire, a.topology.Subjects, account),
 		Lease:  lease,
 		// A first poll is late by no more than a fifth of the time that it waits.
 		Tick:  max(leastTick, min(mostTick, schedule.Every(0)/5)),

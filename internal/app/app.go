@@ -208,7 +208,6 @@ type app struct {
 	conns    *Connections
 	topology broker.Topology
 	store    *publisher.Store
-	wire     publisher.Wire // of the pollers with a due index
 	claims   *dedupe.Store
 	metrics  *telemetry.Metrics
 	strays   *consumer.Strays
@@ -225,7 +224,6 @@ func newApp(ctx context.Context, cfg *config.Config, opt Options, c *Connections
 		return nil, err
 	}
 	seamStore(a.store)
-	a.wire = publisher.NewWire(c.NATS, c.JetStream)
 	a.store.Failed = func(stream string) { a.metrics.PublishErrors.WithLabelValues(stream).Inc() }
 	a.claims = dedupe.New(c.Redis, dedupe.Config{Prefix: cfg.Subjects.Prefix, Lease: cfg.Dedupe.Lease, TTL: cfg.Dedupe.TTL})
 	if err := a.check(ctx); err != nil {

@@ -20,8 +20,8 @@ import (
 // due.Stream. What decides is read from the stream's leader. The hand-offs that are to
 // be worked on are read with direct gets where the stream allows them, which cost the
 // servers and the poller a part of that: any copy may answer, and what it has under a
-// sequence is what the leader has or had. One that it does not have yet, or has still,
-// is asked for again.
+// sequence is what the leader has or had. That it has none is no answer: then the
+// leader is asked.
 type Handoffs struct {
 	trail           *Trail
 	wire            publisher.Wire
@@ -101,11 +101,33 @@ func submitted(d *worker.Delivery) time.Time {
 
 // Read implements due.Stream.
 func (h *Handoffs) Read(ctx context.Context, sequences []uint64) ([]*worker.Delivery, error) {
-	read, subject := leaders, getMessage+h.stream
-	if h.direct.Load() {
-		read, subject = directs, "$JS.API.DIRECT.GET."+h.stream
+	if !h.direct.Load() {
+		return h.readLeaders(ctx, sequences)
 	}
-	return h.read(ctx, subject, read, sequences)
+	all, err := h.read(ctx, "$JS.API.DIRECT.GET."+h.stream, directs, sequences)
+	if err != nil {
+		return nil, err
+	}
+	var missing []uint64
+	for i, d := range all {
+		if d == nil {
+			missing = append(missing, sequences[i])
+		}
+	}
+	rest, err := h.readLeaders(ctx, missing)
+	if err != nil {
+		return nil, err
+	}
+	for i, d := range all {
+		if d == nil {
+			all[i], rest = rest[0], rest[1:]
+		}
+	}
+	return all, nil
+}
+
+func (h *Handoffs) readLeaders(ctx context.Context, sequences []uint64) ([]*worker.Delivery, error) {
+	return h.read(ctx, getMessage+h.stream, leaders, sequences)
 }
 
 func (h *Handoffs) read(ctx context.Context, subject string, read reading, sequences []uint64) ([]*worker.Delivery, error) {
@@ -197,7 +219,7 @@ func (h *Handoffs) askAll(ctx context.Context, subject string, read reading, que
 // looked at first. A purge by the subject would not need that, but goes through all
 // that the account's consumer has delivered.
 func (h *Handoffs) Delete(ctx context.Context, subject string, sequence uint64) (bool, error) {
-	there, err := h.read(ctx, getMessage+h.stream, leaders, []uint64{sequence})
+	there, err := h.readLeaders(ctx, []uint64{sequence})
 	if err != nil {
 		return false, err
 	}

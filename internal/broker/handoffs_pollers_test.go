@@ -16,7 +16,6 @@ import (
 	"github.com/vendstream/vendstream/internal/due"
 	"github.com/vendstream/vendstream/internal/servertest"
 	"github.com/vendstream/vendstream/internal/worker"
-	"github.com/vendstream/vendstream/publisher"
 )
 
 // Three pollers of an account, hand-offs that come in bursts beside another account's,
@@ -34,7 +33,7 @@ func TestPollersMissNoHandoff(t *testing.T) {
 		nc, js := r.server.Connect()
 		source := due.New(due.Config{
 			Index:  due.NewIndex(client, "purchases", "acme", 2*time.Hour),
-			Stream: broker.NewHandoffs(js, publisher.NewWire(nc, js), declared.Subjects, "acme"),
+			Stream: broker.NewHandoffs(js, wireOf(t, nc), declared.Subjects, "acme"),
 			Lease:  2 * time.Second, Tick: 20 * time.Millisecond,
 			First: func(time.Time, time.Time, uint64) time.Duration { return 50 * time.Millisecond },
 		})
@@ -82,7 +81,7 @@ func TestPollersMissNoHandoff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := handoffsOf(r, "acme")
+	h := handoffsOf(t, r, "acme")
 	r.eventually(t, "all is in the index", func() bool {
 		in := map[string]bool{}
 		for _, member := range client.ZRange(t.Context(), "purchases:due:acme", 0, -1).Val() {

@@ -17,8 +17,18 @@ import (
 	"github.com/vendstream/vendstream/publisher"
 )
 
-func handoffsOf(r *rig, account string) *broker.Handoffs {
-	return broker.NewHandoffs(r.js, publisher.NewWire(r.nc, r.js), declared.Subjects, account)
+func handoffsOf(t *testing.T, r *rig, account string) *broker.Handoffs {
+	t.Helper()
+	return broker.NewHandoffs(r.js, wireOf(t, r.nc), declared.Subjects, account)
+}
+
+func wireOf(t *testing.T, nc *nats.Conn) publisher.Wire {
+	t.Helper()
+	store, err := publisher.NewStore(nc, declared.Subjects)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store.Wire
 }
 
 // handOver stores hand-offs, of purchases that were submitted at that time.
@@ -48,7 +58,7 @@ func TestScanHandoffs(t *testing.T) {
 	if _, err := r.js.Publish(t.Context(), "purchases.pending.acme.x", []byte("no JSON")); err != nil {
 		t.Fatal(err)
 	}
-	h := handoffsOf(r, "acme")
+	h := handoffsOf(t, r, "acme")
 	for _, test := range []struct {
 		from  uint64
 		width int
@@ -75,6 +85,33 @@ func TestScanHandoffs(t *testing.T) {
 	}
 }
 
+// lagging is a copy of the stream that has nothing yet.
+type lagging struct{ publisher.Wire }
+
+func (w lagging) RequestAll(ctx context.Context, asks []publisher.Ask) ([]*nats.Msg, error) {
+	replies, err := w.Wire.RequestAll(ctx, asks)
+	for i := range replies {
+		if strings.HasPrefix(asks[i].Subject, "$JS.API.DIRECT.") {
+			replies[i] = &nats.Msg{Header: nats.Header{"Status": {"404"}, "Description": {"Message Not Found"}}}
+		}
+	}
+	return replies, err
+}
+
+// What a copy does not have the leader is asked for.
+func TestReadFromALaggingCopy(t *testing.T) {
+	r := newDeclared(t)
+	r.handOver(t, "acme", 3, time.Now())
+	h := broker.NewHandoffs(r.js, lagging{wireOf(t, r.nc)}, declared.Subjects, "acme")
+	if _, err := h.State(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	read, err := h.Read(t.Context(), []uint64{3, 9, 1})
+	if err != nil || len(read) != 3 || read[0] == nil || read[0].Sequence != 3 || read[1] != nil || read[2] == nil || read[2].Sequence != 1 {
+		t.Errorf("%+v, %v", read, err)
+	}
+}
+
 // between lets something happen before the seventeenth request of a call.
 type between struct {
 	publisher.Wire
@@ -95,7 +132,7 @@ func (w between) RequestAll(ctx context.Context, asks []publisher.Ask) ([]*nats.
 func TestScanWhileHandoffsCome(t *testing.T) {
 	r := newDeclared(t)
 	r.handOver(t, "acme", 3, time.Now())
-	wire := between{publisher.NewWire(r.nc, r.js), func() { r.handOver(t, "acme", 40, time.Now()) }}
+	wire := between{wireOf(t, r.nc), func() { r.handOver(t, "acme", 40, time.Now()) }}
 	h := broker.NewHandoffs(r.js, wire, declared.Subjects, "acme")
 	found, err := h.Scan(t.Context(), 1, 32)
 	if err != nil || !slices.Equal(sequences(found), []uint64{1, 2, 3}) {
@@ -112,7 +149,7 @@ func readAndDelete(t *testing.T, direct bool) {
 	r := newDeclared(t)
 	r.handOver(t, "acme", 2, time.Now())
 	r.handOver(t, "other", 1, time.Now())
-	h := handoffsOf(r, "acme")
+	h := handoffsOf(t, r, "acme")
 	if direct {
 		if _, err := h.State(t.Context()); err != nil {
 			t.Fatal(err)
@@ -162,7 +199,7 @@ func readAndDelete(t *testing.T, direct bool) {
 
 func TestHandoffsWithoutAServer(t *testing.T) {
 	r := newDeclared(t)
-	h := handoffsOf(r, "acme")
+	h := handoffsOf(t, r, "acme")
 	r.server.Stop()
 	ctx, stop := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer stop()
@@ -189,7 +226,7 @@ func TestDeleteHandoffsInACluster(t *testing.T) {
 	}
 	at := time.Now()
 	r.handOver(t, "acme", 20, at)
-	h := handoffsOf(r, "acme")
+	h := handoffsOf(t, r, "acme")
 	for sequence := uint64(1); sequence <= 20; sequence++ {
 		if sequence%5 == 0 {
 			// Another one leads from here on; what finds none is asked again.

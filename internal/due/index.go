@@ -254,6 +254,16 @@ func (x *Index) Drop(ctx context.Context, sequences ...uint64) error {
 	return nil
 }
 
+// Len is how many hand-offs are in the index.
+func (x *Index) Len(ctx context.Context) (int64, error) {
+	// The cursor's score is infinite. The embedded Redis counts "(+inf" with it.
+	n, err := x.client.ZCount(ctx, x.key, "-inf", "1e300").Result()
+	if err != nil {
+		return 0, fmt.Errorf("due: count: %w", err)
+	}
+	return n, nil
+}
+
 // milliseconds rounds up: nothing is due too early.
 func milliseconds(d time.Duration) int64 {
 	return int64((max(0, d) + time.Millisecond - 1) / time.Millisecond)

@@ -35,12 +35,20 @@ func take(t *testing.T, x Times, n int) Taken {
 
 func TestTakeWhatIsDue(t *testing.T) {
 	servers(t, func(t *testing.T, x *Index) {
+		length := func(want int64) {
+			t.Helper()
+			if n, err := x.Len(t.Context()); err != nil || n != want {
+				t.Errorf("%d in the index, %v, want %d", n, err, want)
+			}
+		}
+		length(0)
 		if empty := take(t, x, 5); len(empty.Sequences) > 0 || empty.Wait >= 0 || empty.Stream != "" || empty.Cursor != 0 {
 			t.Errorf("of nothing: %+v", empty)
 		}
 		if got := add(t, x, "7", 0, 31, Entry{Sequence: 10}, Entry{20, time.Minute}, Entry{30, 0}); got != 31 {
 			t.Errorf("all up to %d", got)
 		}
+		length(3)
 		first := take(t, x, 1)
 		if !slices.Equal(first.Sequences, []uint64{10}) || first.Stream != "7" || first.Cursor != 31 || first.Wait != 0 {
 			t.Errorf("first %+v", first)
@@ -220,7 +228,8 @@ func TestRedisAway(t *testing.T) {
 	server.Stop()
 	_, added := x.Add(t.Context(), "7", 2, 3, nil)
 	_, taken := x.Take(t.Context(), 1, time.Minute)
-	for i, err := range []error{added, taken, x.Reset(t.Context(), "7"), x.Postpone(t.Context(), Entry{Sequence: 1}), x.Drop(t.Context(), 1)} {
+	_, counted := x.Len(t.Context())
+	for i, err := range []error{added, taken, counted, x.Reset(t.Context(), "7"), x.Postpone(t.Context(), Entry{Sequence: 1}), x.Drop(t.Context(), 1)} {
 		if err == nil {
 			t.Errorf("call %d does not tell", i)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/vendstream/vendstream/internal/due"
 	"github.com/vendstream/vendstream/internal/purchase"
 	"github.com/vendstream/vendstream/publisher"
 )
@@ -86,14 +87,13 @@ func (w *world) undelivered(ctx context.Context, prefix string) (_ int, err erro
 	return 0, fmt.Errorf("bench: ask for the hand-offs: %w", err)
 }
 
-// unindexed is how many hand-offs of so many are not in the index, which has its
-// cursor beside them.
+// unindexed is how many hand-offs of so many are not in the index.
 func (w *world) unindexed(ctx context.Context, prefix string, of int) (int, error) {
-	n, err := w.client.ZCard(ctx, prefix+":due:"+account).Result()
+	n, err := due.NewIndex(w.client, prefix, account, 0).Len(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("bench: ask for the index: %w", err)
+		return 0, fmt.Errorf("bench: %w", err)
 	}
-	return max(0, of+1-int(n)), nil
+	return max(0, of-int(n)), nil
 }
 
 // configurePoller writes the configuration of `vendstream poller`: the defaults, and
