@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
+
 	"github.com/vendstream/vendstream/internal/pause"
 	"github.com/vendstream/vendstream/internal/purchase"
 	"github.com/vendstream/vendstream/internal/worker"
@@ -39,7 +41,7 @@ func (j *job) vend(work, stop context.Context) worker.Disposition {
 // purchase calls the vendor until something is known, or the attempts are used up.
 func (j *job) purchase(work, stop context.Context) worker.Disposition {
 	c := j.c.config
-	policy := c.BackOff()
+	var policy backoff.BackOff // nil until a call has to be made again
 	for tries := 1; ; {
 		if !j.c.enter(stop) {
 			return j.putBackHeld(work, 0, errStopping)
@@ -77,6 +79,9 @@ func (j *job) purchase(work, stop context.Context) worker.Disposition {
 		case stepAgain:
 			tries++
 			j.observe(Event{Kind: EventRetried, Outcome: outcome.Kind, Err: outcome.Cause})
+			if policy == nil {
+				policy = c.BackOff()
+			}
 			worker.Sleep(stop, policy.NextBackOff())
 		}
 	}

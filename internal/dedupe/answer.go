@@ -23,8 +23,8 @@ func claimArgs(c Claim, lease time.Duration, from purchase.ClaimState) []any {
 // milliseconds is d as the scripts count it, and at least 1.
 func milliseconds(d time.Duration) int64 { return max(d.Milliseconds(), 1) }
 
-// readAnswer reads what claimScript returns.
-func readAnswer(raw any) (Answer, error) {
+// readAnswer reads what claimScript returns to a claim.
+func readAnswer(raw any, of Claim) (Answer, error) {
 	parts, ok := raw.([]any)
 	if !ok || len(parts) != 7 {
 		return Answer{}, errAnswer
@@ -40,6 +40,10 @@ func readAnswer(raw any) (Answer, error) {
 	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6 && ok7) || verdict == 0 {
 		return Answer{}, errAnswer
 	}
+	record := of.Digest
+	if digest != "" {
+		record = digestOf(digest)
+	}
 	return Answer{
 		Verdict:       verdict,
 		Wait:          time.Duration(wait) * time.Millisecond,
@@ -47,7 +51,7 @@ func readAnswer(raw any) (Answer, error) {
 		Sent:          sent != 0,
 		TransactionID: txid,
 		State:         purchase.ClaimState(state),
-		Digest:        digestOf(digest),
+		Digest:        record,
 	}, nil
 }
 

@@ -26,8 +26,13 @@ type reply struct {
 	err    error
 }
 
+// mostKeys bounds the records of one command, which no other command of the server
+// comes between: some microseconds for each.
+const mostKeys = 64
+
 // run makes all calls in one pipeline and returns what became of each, in their
-// order. Scripts are named by their digest; a server that does not know them
+// order. Calls of one script on one key are made in their order; others may change
+// places. Scripts are named by their digest; a server that does not know them
 // (NOSCRIPT: restarted, flushed, or a replica that took over) is given them, and
 // only what failed by that is sent again.
 func (s *Store) run(ctx context.Context, calls []call) []reply {
@@ -37,7 +42,7 @@ func (s *Store) run(ctx context.Context, calls []call) []reply {
 		todo[i] = i
 	}
 	for loads := 0; ; loads++ {
-		unknown := s.pipeline(ctx, calls, todo, replies)
+		unknown := s.pipeline(ctx, calls, s.commands(ctx, calls, todo), replies)
 		if len(unknown) == 0 || loads == maxLoads {
 			return replies
 		}
@@ -51,27 +56,81 @@ func (s *Store) run(ctx context.Context, calls []call) []reply {
 	}
 }
 
-// pipeline makes the calls numbered in todo, and returns those that the server
-// had no script for.
-func (s *Store) pipeline(ctx context.Context, calls []call, todo []int, replies []reply) (unknown []int) {
+// commands divides the calls numbered in todo: a command for each, or for many of one
+// script where one server holds all records.
+func (s *Store) commands(ctx context.Context, calls []call, todo []int) [][]int {
+	most := 1
+	if len(todo) > 1 && s.together(ctx) {
+		most = mostKeys
+	}
+	commands := make([][]int, 0, 1+len(todo)/most)
+	open := map[*redis.Script]int{} // the command of a script that has room
+	for _, i := range todo {
+		n, ok := open[calls[i].script]
+		if !ok || len(commands[n]) == most {
+			n = len(commands)
+			open[calls[i].script] = n
+			commands = append(commands, make([]int, 0, min(most, len(todo))))
+		}
+		commands[n] = append(commands[n], i)
+	}
+	return commands
+}
+
+// pipeline makes the calls that are numbered in the commands, and returns those that
+// the server had no script for.
+func (s *Store) pipeline(ctx context.Context, calls []call, commands [][]int, replies []reply) (unknown []int) {
 	pipe := s.client.Pipeline()
-	cmds := make([]*redis.Cmd, len(todo))
-	for n, i := range todo {
-		c := calls[i]
-		cmds[n] = c.script.EvalSha(ctx, pipe, []string{c.key}, c.args...)
+	cmds := make([]*redis.Cmd, len(commands))
+	for n, command := range commands {
+		first := calls[command[0]]
+		keys := make([]string, len(command))
+		args := make([]any, 0, len(command)*len(first.args))
+		for k, i := range command {
+			keys[k] = calls[i].key
+			args = append(args, calls[i].args...)
+		}
+		cmds[n] = first.script.EvalSha(ctx, pipe, keys, args...)
 	}
 	_, failed := pipe.Exec(ctx)
-	for n, i := range todo {
+	for n, command := range commands {
 		answer, err := cmds[n].Result()
-		if err == nil && answer == nil {
-			err = cmp.Or(failed, errAnswer) // no script answers nothing: it was not sent
+		answers, ok := answer.([]any)
+		if err == nil && (!ok || len(answers) != len(command)) {
+			err = errAnswer
+			if answer == nil { // no script answers nothing: it was not sent
+				err = cmp.Or(failed, err)
+			}
 		}
-		replies[i] = reply{answer, err}
-		if err != nil && (errors.Is(err, redis.ErrNoScript) || redis.HasErrorPrefix(err, "NOSCRIPT")) {
-			unknown = append(unknown, i)
+		for k, i := range command {
+			if err != nil {
+				replies[i] = reply{err: err}
+				continue
+			}
+			replies[i] = reply{answer: answers[k]}
+			if fault, is := answers[k].(error); is {
+				replies[i] = reply{err: fault}
+			}
+		}
+		if err != nil && s.again(err) {
+			unknown = append(unknown, command...)
 		}
 	}
 	return unknown
+}
+
+// again reports whether a command is to be sent again, after the scripts were loaded,
+// and for which it is not known any more whether one server holds all records.
+func (s *Store) again(err error) bool {
+	switch {
+	case errors.Is(err, redis.ErrNoScript), redis.HasErrorPrefix(err, "NOSCRIPT"):
+		s.spread.Store(spreadUnknown) // it may be another server
+	case redis.HasErrorPrefix(err, "CROSSSLOT"):
+		s.spread.Store(spreadApart)
+	default:
+		return false
+	}
+	return true
 }
 
 // load gives the server every script.

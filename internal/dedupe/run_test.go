@@ -18,7 +18,7 @@ func TestOneCallFails(t *testing.T) {
 		}
 		nobodys := redis.NewScript("return 'a script that is never loaded'")
 		replies := s.run(t.Context(), []call{
-			{nobodys, s.key(c.Key), nil},
+			{nobodys, s.key(c.Key), []any{"me"}},
 			{releaseScript, s.key(c.Key), []any{"me", 0, "0"}},
 		})
 		if replies[0].err == nil || replies[1].err != nil || replies[1].answer != int64(1) {

@@ -2,19 +2,49 @@ package dedupe
 
 import "github.com/redis/go-redis/v9"
 
-// Every script begins with this. KEYS[1] is the record, and the only key that
-// a script touches.
+// script makes a script of what is to be done with one record, whose key it names
+// KEYS[1] and whose arguments ARGV. The script itself is given any number of keys and the
+// arguments of all of them, as many for each, and returns what each returned, in their
+// order. Where one fails its error stands in its place, and the others are done.
 //
-// What it reads is in the locals state (” for none), owner, lease, digest,
-// attempts, sent and txid; now is the server's time in milliseconds. A record
-// that cannot be read (another type of key, an unknown state, no digest) is
-// worth nothing: it is taken away and counts as absent, except that a call may
-// have been made. save writes the fields that it is given; it does the first
-// write of every script and the only one that can fail for want of memory, so
-// that a script does all or nothing.
-const prelude = `
+// now is the server's time in milliseconds, ends a time from now. save writes the fields that
+// it is given; it does the first write of every body and the only one that can fail for want
+// of memory, so that a record is changed as a whole or not at all. What it does not use of a
+// record is not made anew for each: of a script's time half is the interpreter's.
+func script(body string) *redis.Script {
+	return redis.NewScript(`
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+local function ends(milliseconds)
+  return string.format('%.0f', now + tonumber(milliseconds))
+end
+local function save(key, sent, ...)
+  redis.call('HSET', key, 'sent', sent, ...)
+end
+local function one(KEYS, ARGV)
+` + prelude + body + `
+end
+local each = #ARGV / #KEYS
+local replies = {}
+for i, key in ipairs(KEYS) do
+  local done, reply = pcall(one, {key}, {unpack(ARGV, (i - 1) * each + 1, i * each)})
+  if not done and type(reply) ~= 'table' then
+    reply = redis.error_reply(tostring(reply))
+  end
+  replies[i] = reply
+end
+return replies
+`)
+}
+
+// Every body begins with this. KEYS[1] is the record, and the only key that it
+// touches.
+//
+// What it reads is in the locals state (” for none), owner, lease, digest,
+// attempts, sent and txid. A record that cannot be read (another type of key, an unknown
+// state, no digest) is worth nothing: it is taken away and counts as absent, except that
+// a call may have been made.
+const prelude = `
 local record = redis.pcall('HMGET', KEYS[1], 'state', 'owner', 'lease', 'digest', 'attempts', 'sent', 'txid')
 local unreadable = false
 if record.err then
@@ -44,12 +74,6 @@ local txid = record[7] or ''
 if unreadable then
   sent = 1
 end
-local function save(...)
-  redis.call('HSET', KEYS[1], 'sent', sent, ...)
-end
-local function ends(milliseconds)
-  return string.format('%.0f', now + tonumber(milliseconds))
-end
 `
 
 // claimScript claims a record.
@@ -64,48 +88,41 @@ end
 //	         not marked; 0: none will
 //
 // Returns {verdict, state before, milliseconds to wait, attempts, sent, txid,
-// digest}: sent as it was before the call, the rest as it is after it.
-var claimScript = redis.NewScript(prelude + `
-local before = state
-local was = sent
-local function answer(verdict, wait)
-  return {verdict, before, wait, attempts, was, txid, digest}
+// digest}: sent as it was before the call, the rest as it is after it. The digest is
+// empty where it is the claim's own.
+var claimScript = script(`
+local verdict = state
+local wait = 0
+local held = owner ~= ARGV[1] and lease > now
+if state == '' then
+  verdict = 'new'
+elseif digest ~= ARGV[2] then
+  verdict = 'conflict'
+elseif state == 'released' then
+  verdict = 'new'
+elseif state == 'claimed' and owner == ARGV[1] then
+  verdict = 'again'
+elseif state == 'claimed' or state == ARGV[4] then
+  verdict = 'taken_over'
+  if held then
+    verdict = 'in_flight'
+    wait = lease - now
+  end
 end
-local function grant(verdict)
-  digest = ARGV[2]
+local was = sent
+if verdict == 'new' or verdict == 'again' or verdict == 'taken_over' then
   if ARGV[5] == '1' then
     sent = 1
   end
-  save('state', 'claimed', 'owner', ARGV[1], 'lease', ends(ARGV[3]), 'digest', digest)
-  redis.call('PERSIST', KEYS[1])
-  return answer(verdict, 0)
-end
-if state == '' then
-  return grant('new')
-end
-if digest ~= ARGV[2] then
-  return answer('conflict', 0)
-end
-if state == 'released' then
-  return grant('new')
-end
-local held = owner ~= ARGV[1] and lease > now
-if state == 'claimed' then
-  if owner == ARGV[1] then
-    return grant('again')
+  save(KEYS[1], sent, 'state', 'claimed', 'owner', ARGV[1], 'lease', ends(ARGV[3]), 'digest', ARGV[2])
+  if state ~= '' then
+    redis.call('PERSIST', KEYS[1])
   end
-  if held then
-    return answer('in_flight', lease - now)
-  end
-  return grant('taken_over')
+  digest = ''
+elseif digest == ARGV[2] then
+  digest = ''
 end
-if state ~= ARGV[4] then
-  return answer(state, 0)
-end
-if held then
-  return answer('in_flight', lease - now)
-end
-return grant('taken_over')
+return {verdict, state, wait, attempts, was, txid, digest}
 `)
 
 // renewScript renews the lease of a claim.
@@ -116,14 +133,14 @@ return grant('taken_over')
 //	ARGV[3]  1: a purchase call is about to be made; 0: nothing new
 //
 // Returns 1, or 0 where the owner has the claim no longer.
-var renewScript = redis.NewScript(prelude + `
+var renewScript = script(`
 if state ~= 'claimed' or owner ~= ARGV[1] then
   return 0
 end
 if ARGV[3] == '1' then
   sent = 1
 end
-save('lease', ends(ARGV[2]))
+save(KEYS[1], sent, 'lease', ends(ARGV[2]))
 return 1
 `)
 
@@ -137,7 +154,7 @@ return 1
 //
 // Returns 1, also where the same owner has released it before; 0 where the
 // owner has the claim no longer.
-var releaseScript = redis.NewScript(prelude + `
+var releaseScript = script(`
 if owner ~= ARGV[1] then
   return 0
 end
@@ -148,7 +165,7 @@ if state ~= 'claimed' then
   return 0
 end
 sent = tonumber(ARGV[3])
-save('state', 'released', 'attempts', math.max(attempts, tonumber(ARGV[2])))
+save(KEYS[1], sent, 'state', 'released', 'attempts', math.max(attempts, tonumber(ARGV[2])))
 redis.call('HDEL', KEYS[1], 'lease')
 return 1
 `)
@@ -162,7 +179,7 @@ return 1
 //	ARGV[3]  attempts; a larger number in the record stays
 //
 // Returns the state before. A settled record stays as it is.
-var pendingScript = redis.NewScript(prelude + `
+var pendingScript = script(`
 if state == 'settled' then
   return state
 end
@@ -170,7 +187,7 @@ if ARGV[2] ~= '' then
   txid = ARGV[2]
 end
 sent = 1
-save('state', 'pending', 'digest', ARGV[1], 'txid', txid, 'attempts', math.max(attempts, tonumber(ARGV[3])))
+save(KEYS[1], sent, 'state', 'pending', 'digest', ARGV[1], 'txid', txid, 'attempts', math.max(attempts, tonumber(ARGV[3])))
 if state ~= 'pending' then
   redis.call('HDEL', KEYS[1], 'owner', 'lease')
 end
@@ -185,11 +202,11 @@ return state
 //	ARGV[2]  time to live in milliseconds
 //
 // Returns the state before.
-var settledScript = redis.NewScript(prelude + `
+var settledScript = script(`
 if state == '' then
   sent = 1
 end
-save('state', 'settled', 'digest', ARGV[1])
+save(KEYS[1], sent, 'state', 'settled', 'digest', ARGV[1])
 redis.call('HDEL', KEYS[1], 'owner', 'lease')
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return state
@@ -208,7 +225,7 @@ return state
 // Returns {1, ”}; {0, txid} where the record names a transaction of which the
 // poller does not know; {0, ”} where the record is settled or another owner's
 // lease runs.
-var holdScript = redis.NewScript(prelude + `
+var holdScript = script(`
 if state == 'settled' then
   return {0, ''}
 end
@@ -219,7 +236,7 @@ if owner ~= ARGV[1] and lease > now then
   return {0, ''}
 end
 sent = 1
-save('state', 'pending', 'owner', ARGV[1], 'lease', ends(ARGV[3]), 'digest', ARGV[2])
+save(KEYS[1], sent, 'state', 'pending', 'owner', ARGV[1], 'lease', ends(ARGV[3]), 'digest', ARGV[2])
 return {1, ''}
 `)
 

@@ -3,6 +3,7 @@ package dedupe
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -79,6 +80,7 @@ type Store struct {
 	client   redis.UniversalClient
 	cfg      Config
 	combined combine.Combiner[call, reply]
+	spread   atomic.Int32 // whether one server holds all records; see together
 }
 
 // New makes a store. It sends nothing: a Redis that is away shows at the first
@@ -117,7 +119,7 @@ func (s *Store) Claim(ctx context.Context, claims []Claim) ([]Answer, error) {
 	}
 	answers := make([]Answer, len(claims))
 	for i := range raw {
-		if answers[i], err = readAnswer(raw[i]); err != nil {
+		if answers[i], err = readAnswer(raw[i], claims[i]); err != nil {
 			return nil, fmt.Errorf("dedupe: claim: %w", err)
 		}
 	}

@@ -59,7 +59,7 @@ func (s *Store) Reopen(ctx context.Context, c Claim, from purchase.ClaimState) (
 	if err != nil {
 		return Answer{}, fmt.Errorf("dedupe: reopen: %w", err)
 	}
-	answer, err := readAnswer(raw)
+	answer, err := readAnswer(raw, c)
 	if err != nil {
 		return Answer{}, fmt.Errorf("dedupe: reopen: %w", err)
 	}

@@ -1,0 +1,229 @@
+package dedupe
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/vendstream/vendstream/internal/purchase"
+	"github.com/vendstream/vendstream/internal/servertest"
+)
+
+// onTheWay is a proxy: it sees every command, and may send it to another server.
+type onTheWay struct {
+	// to sends a command on, or answers it; nil: everything goes where it would.
+	to func(ctx context.Context, cmd redis.Cmder) error
+	// keys of each EVALSHA that came by.
+	keys []int
+}
+
+func (*onTheWay) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (p *onTheWay) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if p.to == nil {
+			return next(ctx, cmd)
+		}
+		return p.to(ctx, cmd)
+	}
+}
+
+func (p *onTheWay) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		var errs []error
+		for _, cmd := range cmds {
+			if cmd.Name() == "evalsha" {
+				p.keys = append(p.keys, cmd.Args()[2].(int))
+			}
+			if p.to != nil {
+				errs = append(errs, p.to(ctx, cmd))
+			}
+		}
+		if p.to == nil {
+			return next(ctx, cmds)
+		}
+		return errors.Join(errs...)
+	}
+}
+
+// firstKey is where a proxy finds what a command is about.
+func firstKey(cmd redis.Cmder) string {
+	at := 1
+	if cmd.Name() == "evalsha" || cmd.Name() == "eval" {
+		at = 3
+	}
+	key, _ := cmd.Args()[at].(string)
+	return key
+}
+
+func claimsFor(owner string, n int) []Claim {
+	claims := make([]Claim, n)
+	for i := range claims {
+		claims[i] = claimOf("r"+number(i), owner)
+	}
+	return claims
+}
+
+// all claims, and checks that each has the verdict.
+func all(t *testing.T, s *Store, claims []Claim, want purchase.Verdict) {
+	t.Helper()
+	answers, err := s.Claim(t.Context(), claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, a := range answers {
+		if a.Verdict != want || a.Digest != claims[i].Digest {
+			t.Fatalf("claim %d: %+v, want %v", i, a, want)
+		}
+	}
+}
+
+// Where one server holds all records, a command bears many.
+func TestManyRecordsInACommand(t *testing.T) {
+	conformance(t, func(t *testing.T, h *harness) {
+		s, proxy := h.store(), &onTheWay{}
+		h.client.AddHook(proxy)
+		all(t, s, claimsFor("me", 2*mostKeys+1), purchase.ClaimNew)
+		all(t, s, claimsFor("you", 2*mostKeys+1), purchase.ClaimInFlight)
+		// The first three found no scripts.
+		if got := proxy.keys; len(got) != 9 || got[0] != mostKeys || got[8] != 1 {
+			t.Errorf("the commands had %v keys", got)
+		}
+		if left, err := h.client.Keys(t.Context(), "test:probe:*").Result(); err != nil || len(left) > 0 {
+			t.Errorf("the probe left %d keys behind: %v", len(left), err)
+		}
+	})
+}
+
+// Calls of several scripts, as they come together, each get their own answer.
+func TestManyScriptsInAPipeline(t *testing.T) {
+	conformance(t, func(t *testing.T, h *harness) {
+		s, claims := h.store(), claimsFor("me", 6)
+		all(t, s, claims, purchase.ClaimNew)
+		other := claims[3]
+		other.Owner = "you"
+		calls := []call{
+			{settledScript, s.key(claims[0].Key), []any{fingerprint(digestA), 1000}},
+			{renewScript, s.key(claims[1].Key), []any{"me", 1000, "1"}},
+			{settledScript, s.key(claims[2].Key), []any{fingerprint(digestA), 1000}},
+			{renewScript, s.key(other.Key), []any{"you", 1000, "1"}},
+			{releaseScript, s.key(claims[4].Key), []any{"me", 1, "1"}},
+			{renewScript, s.key(claims[5].Key), []any{"me", 1000, "0"}},
+		}
+		want := []any{"claimed", int64(1), "claimed", int64(0), int64(1), int64(1)}
+		for i, r := range s.run(t.Context(), calls) {
+			if r.err != nil || r.answer != want[i] {
+				t.Errorf("call %d: %+v, want %v", i, r, want[i])
+			}
+		}
+	})
+}
+
+// One record that fails does not take the others' answers with it.
+func TestOneRecordFails(t *testing.T) {
+	conformance(t, func(t *testing.T, h *harness) {
+		s, claims := h.store(), claimsFor("me", 3)
+		all(t, s, claims, purchase.ClaimNew)
+		calls := make([]call, len(claims))
+		for i, c := range claims {
+			calls[i] = call{renewScript, s.key(c.Key), []any{c.Owner, 1000, "0"}}
+		}
+		calls[1].args[1] = "no number"
+		for i, r := range s.run(t.Context(), calls) {
+			var fault redis.Error
+			switch {
+			case i == 1 && !errors.As(r.err, &fault):
+				t.Errorf("the one that fails: %v, %v", r.answer, r.err)
+			case i != 1 && (r.err != nil || r.answer != int64(1)):
+				t.Errorf("call %d: %v, %v", i, r.answer, r.err)
+			}
+		}
+	})
+}
+
+// A proxy divides the keys among two servers, and sends a command to where its first
+// key belongs. Every record is claimed where everybody looks for it.
+func TestAProxyBeforeSeveralServers(t *testing.T) {
+	servers := [2]redis.UniversalClient{open(t, servertest.Redis(t).URL()), open(t, servertest.Redis(t).URL())}
+	of := func(key string) redis.UniversalClient {
+		sum := fnv.New32a()
+		_, _ = sum.Write([]byte(key))
+		return servers[sum.Sum32()%2]
+	}
+	proxied := func() (*Store, *onTheWay) {
+		client := open(t, "redis://127.0.0.1:1") // nothing gets there
+		proxy := &onTheWay{to: func(ctx context.Context, cmd redis.Cmder) error {
+			if cmd.Name() == "script" { // to all of them
+				return errors.Join(servers[0].Process(ctx, cmd), servers[1].Process(ctx, cmd))
+			}
+			return of(firstKey(cmd)).Process(ctx, cmd)
+		}}
+		client.AddHook(proxy)
+		return New(client, Config{Prefix: "test"}), proxy
+	}
+	first, proxy := proxied()
+	all(t, first, claimsFor("me", 20), purchase.ClaimNew)
+	second, _ := proxied()
+	claims := claimsFor("you", 20)
+	claims[0], claims[19] = claims[19], claims[0]
+	all(t, second, claims, purchase.ClaimInFlight)
+	for _, keys := range proxy.keys {
+		if keys != 1 {
+			t.Fatalf("a command had %d keys", keys)
+		}
+	}
+}
+
+// A server that takes no more than one key in a command gets them one by one: as it
+// was from the start, or as it has become.
+func TestKeysThatLieApart(t *testing.T) {
+	conformance(t, func(t *testing.T, h *harness) {
+		plain := open(t, h.url)
+		divided := false
+		proxy := &onTheWay{to: func(ctx context.Context, cmd redis.Cmder) error {
+			if keys, ok := cmd.Args()[2].(int); divided && ok && keys > 1 {
+				cmd.SetErr(crossSlot{})
+				return crossSlot{}
+			}
+			return plain.Process(ctx, cmd)
+		}}
+		h.client.AddHook(proxy)
+		s := h.store()
+		all(t, s, claimsFor("me", 10), purchase.ClaimNew)
+		divided = true
+		all(t, s, claimsFor("you", 10), purchase.ClaimInFlight)
+		proxy.keys = nil
+		all(t, s, claimsFor("me", 10), purchase.ClaimAgain)
+		all(t, h.store(), claimsFor("you", 10), purchase.ClaimInFlight)
+		if len(proxy.keys) != 20 {
+			t.Errorf("the commands had %v keys", proxy.keys)
+		}
+	})
+}
+
+type crossSlot struct{}
+
+func (crossSlot) Error() string { return "CROSSSLOT Keys in request don't hash to the same slot" }
+func (crossSlot) RedisError()   {}
+
+// Where Redis is away nothing is learned from that.
+func TestProbeOfARedisThatIsAway(t *testing.T) {
+	conformance(t, func(t *testing.T, h *harness) {
+		s := h.store()
+		h.stop()
+		if _, err := s.Claim(t.Context(), claimsFor("me", 2)); err == nil {
+			t.Fatal("claimed with a Redis that is away")
+		}
+		if got := s.spread.Load(); got != spreadUnknown {
+			t.Errorf("it is taken for known: %d", got)
+		}
+		h.start()
+		all(t, s, claimsFor("me", 2), purchase.ClaimNew)
+		if got := s.spread.Load(); got != spreadTogether {
+			t.Errorf("one server, and it is taken for %d", got)
+		}
+	})
+}
