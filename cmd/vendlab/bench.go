@@ -51,6 +51,7 @@ At a latency above 0 the backlog is cut to what can be done in six seconds.`,
 	f.IntVar(&o.Light, "light", 200, "purchases a second of the light load; 0 leaves it out")
 	f.DurationVar(&o.LightFor, "light-for", 5*time.Second, "how long the light load lasts")
 	f.StringVar(&o.Vendstream, "vendstream", "", "path of the program, instead of building it")
+	f.BoolVar(&o.WholeResult, "whole-result", false, "the bare loop publishes the contract's result, one for a subject, and not the vendor's answer alone")
 	f.StringVar(&o.Profile, "profile", "", "directory for CPU, allocation, block and mutex profiles of both programs; vendstream then runs as part of vendlab")
 	f.StringVar(&o.Plot, "plot", "", "file for a plot of rate and CPU against in-flight, as SVG")
 	quick := f.Bool("quick", false, "see that it works: few purchases, one round, no latency, no wait for consumers to age")
@@ -139,6 +140,7 @@ func (p *program) benchLoop() *cobra.Command {
 	cmd.Flags().StringVar(&o.Prefix, "prefix", "", "of the subjects")
 	cmd.Flags().IntVar(&o.InFlight, "in-flight", 1, "")
 	cmd.Flags().StringVar(&o.HTTPAddr, "http-addr", "", "where /metrics is")
+	cmd.Flags().BoolVar(&o.WholeResult, "whole-result", false, "")
 	profile := cmd.Flags().String("profile", "", "directory for profiles")
 	cmd.RunE = p.action(func(cmd *cobra.Command) error {
 		return bench.Profiled(*profile, func() error { return bench.RunLoop(cmd.Context(), o) })

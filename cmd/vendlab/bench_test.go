@@ -92,6 +92,32 @@ func TestBench(t *testing.T) {
 	}
 }
 
+// The bare loop publishes as much as vendstream does where that is asked for.
+func TestBenchWithWholeResults(t *testing.T) {
+	binary := buildVendstream(t)
+	t.Setenv(asProgram, "1")
+	allocations := func(flags ...string) float64 {
+		stdout, stderr, code := runCommand(t, append([]string{"bench", "--quick", "--vendstream", binary, "--light", "0", "--output", "json"}, flags...)...)
+		if code != lifecycle.Done {
+			t.Fatalf("code %d\n%s", code, stderr)
+		}
+		var records []benchRecord
+		if err := json.Unmarshal([]byte(stdout), &records); err != nil {
+			t.Fatalf("%v in\n%s", err, stdout)
+		}
+		for _, r := range records {
+			if r.Measure == "allocations" && r.Bare != nil {
+				return r.Bare.Median
+			}
+		}
+		return 0 // between two looks
+	}
+	answers, whole := allocations(), allocations("--whole-result")
+	if answers != 0 && whole != 0 && whole < answers+10 {
+		t.Errorf("%v objects for a purchase with whole results, %v without", whole, answers)
+	}
+}
+
 // A program that does not work is told with what it said.
 func TestBenchOfABrokenProgram(t *testing.T) {
 	broken := filepath.Join(t.TempDir(), "broken")

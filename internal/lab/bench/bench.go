@@ -31,10 +31,12 @@ type Options struct {
 	// Profile is a directory for profiles of both programs; vendstream's consumer
 	// then runs as part of vendlab. "" makes none.
 	Profile string
-	Plot    string // file for the SVG; "" for none
-	Format  output.Format
-	Stdout  io.Writer
-	Stderr  io.Writer
+	// WholeResult has the bare loop publish what the contract wants of a result.
+	WholeResult bool
+	Plot        string // file for the SVG; "" for none
+	Format      output.Format
+	Stdout      io.Writer
+	Stderr      io.Writer
 }
 
 // settling is how long consumers are young, and a little more.
@@ -123,7 +125,7 @@ func (o Options) plan(binary string) []planned {
 		}
 		for _, who := range turn {
 			runs = append(runs, planned{
-				one:   one{point: at, subject: who, prefix: fmt.Sprintf("b%d", len(runs)+1), binary: binary, profile: o.Profile},
+				one:   one{point: at, subject: who, prefix: fmt.Sprintf("b%d", len(runs)+1), binary: binary, profile: o.Profile, whole: o.WholeResult},
 				light: light,
 				round: round,
 			})

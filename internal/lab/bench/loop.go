@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/vendstream/vendstream/internal/purchase"
 	"github.com/vendstream/vendstream/internal/vendor"
 	"github.com/vendstream/vendstream/publisher"
 )
@@ -27,6 +28,9 @@ type LoopOptions struct {
 	Prefix    string // of the subjects
 	InFlight  int
 	HTTPAddr  string // where /metrics is
+	// WholeResult publishes the result as the contract wants it, on a subject that
+	// takes one; otherwise the vendor's answer as it is.
+	WholeResult bool
 }
 
 // RunLoop runs the bare loop until ctx or its parent ends: the least that a
@@ -68,6 +72,11 @@ func RunLoop(ctx context.Context, o LoopOptions) error {
 	transport := vendor.NewTransport(o.InFlight)
 	defer transport.CloseIdleConnections()
 	l := &loop{js: js, subjects: subjects, url: o.VendorURL + "/purchase", client: &http.Client{Transport: transport}}
+	if o.WholeResult {
+		if l.results, err = publisher.NewStore(nc, subjects); err != nil {
+			return fmt.Errorf("bench: the loop: %w", err)
+		}
+	}
 
 	work := make(chan jetstream.Msg)
 	errs := make(chan error, 1)
@@ -107,6 +116,7 @@ type loop struct {
 	subjects publisher.Subjects
 	url      string
 	client   *http.Client
+	results  *publisher.Store // nil: the vendor's answer is published as it is
 }
 
 var errAnswer = errors.New("the vendor did not answer with 200")
@@ -136,11 +146,30 @@ func (l *loop) handle(ctx context.Context, m jetstream.Msg) error {
 	if response.StatusCode != http.StatusOK {
 		return errAnswer
 	}
-	if _, err := l.js.Publish(ctx, l.subjects.Result(account, body.Reference), answer); err != nil {
+	if err := l.publish(ctx, body.Reference, answer); err != nil {
 		return err
 	}
 	return m.Ack()
 }
+
+// publish waits until the server has stored it.
+func (l *loop) publish(ctx context.Context, reference string, answer []byte) error {
+	if l.results == nil {
+		_, err := l.js.Publish(ctx, l.subjects.Result(account, reference), answer)
+		return err
+	}
+	now := time.Now().UTC()
+	_, err := l.results.PublishResult(ctx, &purchase.Result{
+		Account: account, MerchantReference: reference,
+		Status: purchase.StatusCompleted, ResponseCode: purchase.CodeSuccess, ResponseMessage: "Success",
+		Receipt: answer, RequestDigest: sampleDigest, ProductCode: json.RawMessage(`"MTN-AIR"`), Amount: json.RawMessage(`25.00`),
+		Source: purchase.SourcePurchase, Attempts: 1, RequestedAt: now, ResolvedAt: now,
+	}, "")
+	return err
+}
+
+// sampleDigest is as long as that of a request.
+const sampleDigest = purchase.Digest("sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")
 
 // serveAllocations gives the one metric that is compared, under the name that the
 // Prometheus client gives it.

@@ -54,6 +54,7 @@ type one struct {
 	prefix  string
 	binary  string // path of vendstream, or of the other program
 	profile string // directory for profiles; "": none
+	whole   bool   // the bare loop publishes whole results
 	// other is what binary is asked to be, where it is a program of others; "": it is
 	// the subject. See OthersOptions.
 	other string
@@ -99,6 +100,8 @@ func (w *world) start(ctx context.Context, o one) (_ *running, err error) {
 		"--in-flight", strconv.Itoa(o.inFlight), "--http-addr", addr}
 	path, args := w.self, append([]string{"bench", "loop"}, flags...)
 	switch {
+	case o.subject == bare && o.whole:
+		args = append(args, "--whole-result")
 	case o.other != "":
 		path, args = o.binary, append([]string{o.other, "--redis-url", w.redisURL}, flags...)
 	case o.subject == vendstream:
