@@ -13,8 +13,10 @@
 //	any ──MarkSettled──▶ settled (expires after Config.TTL)
 //	pending, settled ──Reopen──▶ claimed
 //
-// Every change is one Lua script on one key that compares before it sets, and
-// every script may be sent twice: go-redis repeats a command whose answer was
+// Every change is made by a Lua script, which compares before it sets, and looks at one
+// record for each of its keys. One command bears many keys where one server holds them
+// all, and one where that is not known (together). Every
+// script may be sent twice: go-redis repeats a command whose answer was
 // lost, so the same call with the same owner answers as if it were the first.
 // Leases are counted by the clock of the Redis server, never by a process's.
 //

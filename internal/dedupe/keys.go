@@ -15,8 +15,8 @@ import (
 //	<prefix>:claim:<account>:<reference>
 //
 // with the reference as it is: it comes last, and neither a prefix nor an
-// account holds a colon, so that no two purchases share a key. Each script
-// touches one key only, so that records may lie anywhere in a Redis Cluster; a
+// account holds a colon, so that no two purchases share a key. What is done
+// with a record touches no other, so that records may lie anywhere in a Redis Cluster; a
 // reference with braces in it merely chooses its slot by what they enclose.
 //
 // The record is a hash of these fields. One that is not there is empty or 0.

@@ -9,9 +9,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// maxLoads is how often a call loads the scripts before it gives up. Once is
-// the rule; a server that is restarted or flushed in between asks for another.
-const maxLoads = 3
+// maxTries is how often a call is made. Twice is the rule where the server has no
+// scripts; one that is restarted or flushed in between asks for another.
+const maxTries = 4
 
 // call is one run of a script on one key.
 type call struct {
@@ -34,42 +34,56 @@ const mostKeys = 64
 // order. Calls of one script on one key are made in their order; others may change
 // places. Scripts are named by their digest; a server that does not know them
 // (NOSCRIPT: restarted, flushed, or a replica that took over) is given them, and
-// only what failed by that is sent again.
+// only what failed by that is sent again. So is, call by call, a command for many
+// that the server refuses, so that each gets an answer of its own.
 func (s *Store) run(ctx context.Context, calls []call) []reply {
 	replies := make([]reply, len(calls))
 	todo := make([]int, len(calls))
 	for i := range todo {
 		todo[i] = i
 	}
-	for loads := 0; ; loads++ {
-		unknown := s.pipeline(ctx, calls, s.commands(ctx, calls, todo), replies)
-		if len(unknown) == 0 || loads == maxLoads {
+	most := mostKeys
+	for tries := 1; ; tries++ {
+		if most > 1 && (len(todo) == 1 || !s.together(ctx)) {
+			most = 1
+		}
+		unknown, refused := s.pipeline(ctx, calls, commands(calls, todo, most), replies)
+		if len(unknown)+len(refused) == 0 || tries == maxTries {
 			return replies
 		}
-		if err := s.load(ctx); err != nil {
-			for _, i := range unknown {
-				replies[i].err = err
+		if len(refused) > 0 {
+			most = 1
+		}
+		if len(unknown) > 0 {
+			s.probed.Store(0) // it may be another server
+			if err := s.load(ctx); err != nil {
+				for _, i := range unknown {
+					replies[i].err = err
+				}
+				unknown = nil
 			}
+		}
+		if todo = append(unknown, refused...); len(todo) == 0 {
 			return replies
 		}
-		todo = unknown
 	}
 }
 
-// commands divides the calls numbered in todo: a command for each, or for many of one
-// script where one server holds all records.
-func (s *Store) commands(ctx context.Context, calls []call, todo []int) [][]int {
-	most := 1
-	if len(todo) > 1 && s.together(ctx) {
-		most = mostKeys
+// commands divides the calls numbered in todo: each command has at most so many, all of
+// one script and with as many arguments.
+func commands(calls []call, todo []int, most int) [][]int {
+	type kind struct {
+		script *redis.Script
+		args   int
 	}
 	commands := make([][]int, 0, 1+len(todo)/most)
-	open := map[*redis.Script]int{} // the command of a script that has room
+	open := map[kind]int{} // the command of a kind that has room
 	for _, i := range todo {
-		n, ok := open[calls[i].script]
+		of := kind{calls[i].script, len(calls[i].args)}
+		n, ok := open[of]
 		if !ok || len(commands[n]) == most {
 			n = len(commands)
-			open[calls[i].script] = n
+			open[of] = n
 			commands = append(commands, make([]int, 0, min(most, len(todo))))
 		}
 		commands[n] = append(commands[n], i)
@@ -78,8 +92,8 @@ func (s *Store) commands(ctx context.Context, calls []call, todo []int) [][]int 
 }
 
 // pipeline makes the calls that are numbered in the commands, and returns those that
-// the server had no script for.
-func (s *Store) pipeline(ctx context.Context, calls []call, commands [][]int, replies []reply) (unknown []int) {
+// the server had no script for, and those of commands for many that it refused.
+func (s *Store) pipeline(ctx context.Context, calls []call, commands [][]int, replies []reply) (unknown, refused []int) {
 	pipe := s.client.Pipeline()
 	cmds := make([]*redis.Cmd, len(commands))
 	for n, command := range commands {
@@ -108,29 +122,16 @@ func (s *Store) pipeline(ctx context.Context, calls []call, commands [][]int, re
 				continue
 			}
 			replies[i] = reply{answer: answers[k]}
-			if fault, is := answers[k].(error); is {
-				replies[i] = reply{err: fault}
-			}
 		}
-		if err != nil && s.again(err) {
+		var said redis.Error
+		switch {
+		case errors.Is(err, redis.ErrNoScript), redis.HasErrorPrefix(err, "NOSCRIPT"):
 			unknown = append(unknown, command...)
+		case len(command) > 1 && errors.As(err, &said):
+			refused = append(refused, command...)
 		}
 	}
-	return unknown
-}
-
-// again reports whether a command is to be sent again, after the scripts were loaded,
-// and for which it is not known any more whether one server holds all records.
-func (s *Store) again(err error) bool {
-	switch {
-	case errors.Is(err, redis.ErrNoScript), redis.HasErrorPrefix(err, "NOSCRIPT"):
-		s.spread.Store(spreadUnknown) // it may be another server
-	case redis.HasErrorPrefix(err, "CROSSSLOT"):
-		s.spread.Store(spreadApart)
-	default:
-		return false
-	}
-	return true
+	return unknown, refused
 }
 
 // load gives the server every script.

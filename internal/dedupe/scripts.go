@@ -5,12 +5,14 @@ import "github.com/redis/go-redis/v9"
 // script makes a script of what is to be done with one record, whose key it names
 // KEYS[1] and whose arguments ARGV. The script itself is given any number of keys and the
 // arguments of all of them, as many for each, and returns what each returned, in their
-// order. Where one fails its error stands in its place, and the others are done.
+// order. Where one fails the script ends with its error, and those before it are done: an
+// error that stood among the answers would not be read as one (go-redis reads only some of
+// them there, and then takes what is left for the next command's answer).
 //
 // now is the server's time in milliseconds, ends a time from now. save writes the fields that
-// it is given; it does the first write of every body and the only one that can fail for want
-// of memory, so that a record is changed as a whole or not at all. What it does not use of a
-// record is not made anew for each: of a script's time half is the interpreter's.
+// it is given; but for the removal of what cannot be read it does the first write of every
+// body, and it alone can fail for want of memory, so that a record is changed as a whole or
+// not at all. They are made once for all records: half of a script's time is the interpreter's.
 func script(body string) *redis.Script {
 	return redis.NewScript(`
 local clock = redis.call('TIME')
@@ -27,9 +29,13 @@ end
 local each = #ARGV / #KEYS
 local replies = {}
 for i, key in ipairs(KEYS) do
-  local done, reply = pcall(one, {key}, {unpack(ARGV, (i - 1) * each + 1, i * each)})
-  if not done and type(reply) ~= 'table' then
-    reply = redis.error_reply(tostring(reply))
+  local args = {}
+  for n = 1, each do
+    args[n] = ARGV[(i - 1) * each + n]
+  end
+  local reply = one({key}, args)
+  if type(reply) == 'table' and reply.err then
+    return reply
   end
   replies[i] = reply
 end

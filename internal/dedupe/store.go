@@ -80,7 +80,9 @@ type Store struct {
 	client   redis.UniversalClient
 	cfg      Config
 	combined combine.Combiner[call, reply]
-	spread   atomic.Int32 // whether one server holds all records; see together
+	// Whether one server holds all records; see together.
+	spread atomic.Int32
+	probed atomic.Int64 // when that was last tried, in Unix nanoseconds; 0: not yet
 }
 
 // New makes a store. It sends nothing: a Redis that is away shows at the first

@@ -3,7 +3,6 @@ package dedupe
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"strconv"
 	"time"
 
@@ -14,20 +13,23 @@ import (
 // Redis Cluster does not is seen by the client. A proxy in front of several servers
 // looks like one: some refuse a command whose keys lie apart, others send it to where
 // its first key belongs, and there a second claim of a purchase would find nothing. So
-// it is tried: keys that are written one by one have all to be there for one script.
+// it is tried: keys that are written one by one have all to be there for one script. It
+// is tried again every minute, with other keys: a proxy may be given more servers, or
+// one may hold so little that the keys missed it.
 
 // What Store.spread may be.
 const (
 	spreadUnknown int32 = iota
 	spreadTogether
-	spreadApart
+	spreadApart // for good: nobody puts servers together while they are in use
 )
 
 const (
-	probePart = ":probe:"
-	// probeKeys that lie together by chance, on two servers: once in 2,000 million times.
-	probeKeys = 32
-	probeLife = 10 * time.Second // where they are not taken away again
+	probeAgain = time.Minute
+	// probeKeys all miss a server that holds half of the keys once in 2^64 tries, and
+	// one that holds a twentieth once in 27.
+	probeKeys = 64
+	probeLife = 10 * time.Second // of the keys, where they are not taken away again
 )
 
 // probeScript takes the keys away and returns how many of them were there.
@@ -39,27 +41,27 @@ end
 return there
 `)
 
-// together reports whether one server holds all records. It is tried before the first
-// command for many, and again after a server did not know the scripts.
+// together reports whether one server holds all records, as far as is known. One caller
+// tries it when it is time, and the others go on with what was known before.
 func (s *Store) together(ctx context.Context) bool {
 	client, single := s.client.(*redis.Client)
-	if !single {
+	if !single || s.spread.Load() == spreadApart {
 		return false
 	}
-	if s.spread.Load() == spreadUnknown {
-		if found := s.probe(ctx, client); found != spreadUnknown {
-			s.spread.CompareAndSwap(spreadUnknown, found)
-		}
+	before, now := s.probed.Load(), time.Now()
+	if (before == 0 || now.Sub(time.Unix(0, before)) > probeAgain) && s.probed.CompareAndSwap(before, now.UnixNano()) {
+		s.spread.Store(s.probe(ctx, client))
 	}
 	return s.spread.Load() == spreadTogether
 }
 
 func (s *Store) probe(ctx context.Context, client *redis.Client) int32 {
-	serial := s.cfg.Prefix + probePart + rand.Text() + ":"
+	// Among the records, where no account is: whoever may use these may use the probe's.
+	among := s.key(Key{Reference: "probe:" + rand.Text() + ":"})
 	keys := make([]string, probeKeys)
 	pipe := client.Pipeline()
 	for i := range keys {
-		keys[i] = serial + strconv.Itoa(i)
+		keys[i] = among + strconv.Itoa(i)
 		pipe.Set(ctx, keys[i], "", probeLife)
 	}
 	_, err := pipe.Exec(ctx)
@@ -67,13 +69,12 @@ func (s *Store) probe(ctx context.Context, client *redis.Client) int32 {
 	if err == nil {
 		there, err = probeScript.Eval(ctx, client, keys).Int()
 	}
-	var refused redis.Error
 	switch {
 	case err == nil && there == probeKeys:
 		return spreadTogether
-	case err == nil, errors.As(err, &refused):
+	case err == nil, redis.HasErrorPrefix(err, "CROSSSLOT"), redis.HasErrorPrefix(err, "MOVED"):
 		return spreadApart
 	default:
-		return spreadUnknown // Redis is away
+		return spreadUnknown // Redis is away, or refuses for another reason
 	}
 }

@@ -3,8 +3,11 @@ package dedupe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hash/fnv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -88,11 +91,11 @@ func TestManyRecordsInACommand(t *testing.T) {
 		h.client.AddHook(proxy)
 		all(t, s, claimsFor("me", 2*mostKeys+1), purchase.ClaimNew)
 		all(t, s, claimsFor("you", 2*mostKeys+1), purchase.ClaimInFlight)
-		// The first three found no scripts.
+		// The first found no scripts.
 		if got := proxy.keys; len(got) != 9 || got[0] != mostKeys || got[8] != 1 {
 			t.Errorf("the commands had %v keys", got)
 		}
-		if left, err := h.client.Keys(t.Context(), "test:probe:*").Result(); err != nil || len(left) > 0 {
+		if left, err := h.client.Keys(t.Context(), "test:claim::*").Result(); err != nil || len(left) > 0 {
 			t.Errorf("the probe left %d keys behind: %v", len(left), err)
 		}
 	})
@@ -180,34 +183,165 @@ func TestAProxyBeforeSeveralServers(t *testing.T) {
 // A server that takes no more than one key in a command gets them one by one: as it
 // was from the start, or as it has become.
 func TestKeysThatLieApart(t *testing.T) {
-	conformance(t, func(t *testing.T, h *harness) {
-		plain := open(t, h.url)
-		divided := false
-		proxy := &onTheWay{to: func(ctx context.Context, cmd redis.Cmder) error {
-			if keys, ok := cmd.Args()[2].(int); divided && ok && keys > 1 {
-				cmd.SetErr(crossSlot{})
-				return crossSlot{}
+	for _, words := range []string{"CROSSSLOT Keys in request don't hash to the same slot", "ERR one key at a time, please"} {
+		conformance(t, func(t *testing.T, h *harness) {
+			plain := open(t, h.url)
+			divided := false
+			proxy := &onTheWay{to: func(ctx context.Context, cmd redis.Cmder) error {
+				if keys, ok := cmd.Args()[2].(int); divided && ok && keys > 1 {
+					cmd.SetErr(refusal(words))
+					return refusal(words)
+				}
+				return plain.Process(ctx, cmd)
+			}}
+			h.client.AddHook(proxy)
+			s := h.store()
+			all(t, s, claimsFor("me", 10), purchase.ClaimNew)
+			divided = true
+			all(t, s, claimsFor("you", 10), purchase.ClaimInFlight)
+			s.probed.Store(1) // long ago
+			proxy.keys = nil
+			all(t, s, claimsFor("me", 10), purchase.ClaimAgain)
+			all(t, h.store(), claimsFor("you", 10), purchase.ClaimInFlight)
+			if len(proxy.keys) != 20 {
+				t.Errorf("the commands had %v keys", proxy.keys)
 			}
-			return plain.Process(ctx, cmd)
-		}}
-		h.client.AddHook(proxy)
+		})
+	}
+}
+
+// refusal is an error as a server gives it.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+func (refusal) RedisError()     {}
+
+// What a server refuses as a whole (no memory left, a replica by now) is told to every
+// caller, whatever else goes with it, and nobody gets another's answer.
+func TestRefusedCommands(t *testing.T) {
+	for _, c := range []struct{ prefix, do, undo string }{
+		{"OOM", "config set maxmemory 1", "config set maxmemory 0"},
+		{"READONLY", "replicaof 127.0.0.1 1", "replicaof no one"},
+	} {
+		t.Run(c.prefix, func(t *testing.T) {
+			server := servertest.Redis(t)
+			client, control := open(t, server.URL()), open(t, server.URL())
+			command := func(line string) {
+				t.Helper()
+				var args []any
+				for _, word := range strings.Fields(line) {
+					args = append(args, word)
+				}
+				if err := control.Do(t.Context(), args...).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s, claims := New(client, Config{Prefix: "test"}), claimsFor("me", 6)
+			all(t, s, claims, purchase.ClaimNew)
+			calls := []call{
+				{settledScript, s.key(claims[0].Key), []any{fingerprint(digestA), 100_000}},
+				{settledScript, s.key(claims[1].Key), []any{fingerprint(digestA), 100_000}},
+				{releaseScript, s.key(claims[2].Key), []any{"me", 1, "1"}},
+				{renewScript, s.key(claims[3].Key), []any{"me", 1000, "1"}},
+				{renewScript, s.key(claims[4].Key), []any{"another", 1000, "1"}},
+			}
+			command(c.do)
+			for i, r := range s.run(t.Context(), calls) {
+				// The last has nothing to write, and by itself may get through.
+				if i == len(calls)-1 && r.err == nil && r.answer == int64(0) {
+					continue
+				}
+				if r.err == nil || !strings.Contains(r.err.Error(), c.prefix) || r.answer != nil {
+					t.Errorf("call %d: %v, %v", i, r.answer, r.err)
+				}
+			}
+			if _, err := s.Claim(t.Context(), claims); err == nil || !strings.Contains(err.Error(), c.prefix) {
+				t.Errorf("claim: %v", err)
+			}
+			command(c.undo)
+			for i, r := range s.run(t.Context(), calls) {
+				want := []any{"claimed", "claimed", int64(1), int64(1), int64(0)}[i]
+				if r.err != nil || r.answer != want {
+					t.Errorf("call %d: %v, %v, want %v", i, r.answer, r.err, want)
+				}
+			}
+		})
+	}
+}
+
+// A proxy is given a second server, which another process has given the scripts: there
+// is nothing but time to show it.
+func TestAProxyThatIsGivenAServer(t *testing.T) {
+	first, second := open(t, servertest.Redis(t).URL()), open(t, servertest.Redis(t).URL())
+	two := false
+	client := open(t, "redis://127.0.0.1:1") // nothing gets there
+	client.AddHook(&onTheWay{to: func(ctx context.Context, cmd redis.Cmder) error {
+		if two && cmd.Name() != "script" && strings.HasSuffix(firstKey(cmd), "7") {
+			return second.Process(ctx, cmd)
+		}
+		return first.Process(ctx, cmd)
+	}})
+	for _, script := range scripts {
+		if err := script.Load(t.Context(), second).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := New(client, Config{Prefix: "test"})
+	all(t, s, claimsFor("me", 10), purchase.ClaimNew)
+	if s.spread.Load() != spreadTogether {
+		t.Fatal("one server, and it is not taken for one")
+	}
+	two = true
+	all(t, s, claimsFor("me", 10), purchase.ClaimAgain)
+	s.probed.Store(time.Now().Add(-probeAgain - time.Second).UnixNano())
+	claims := claimsFor("you", 10)
+	answers, err := s.Claim(t.Context(), claims)
+	if err != nil || s.spread.Load() != spreadApart {
+		t.Fatalf("it is taken for one server: %v", err)
+	}
+	for i, a := range answers {
+		want := purchase.ClaimInFlight
+		if i == 7 {
+			want = purchase.ClaimNew // the proxy looks for it where it never was
+		}
+		if a.Verdict != want {
+			t.Errorf("claim %d: %v, want %v", i, a.Verdict, want)
+		}
+	}
+}
+
+// A server that does not know the scripts may be another one, and is tried again.
+func TestProbedAgainWithoutScripts(t *testing.T) {
+	conformance(t, func(t *testing.T, h *harness) {
 		s := h.store()
-		all(t, s, claimsFor("me", 10), purchase.ClaimNew)
-		divided = true
-		all(t, s, claimsFor("you", 10), purchase.ClaimInFlight)
-		proxy.keys = nil
-		all(t, s, claimsFor("me", 10), purchase.ClaimAgain)
-		all(t, h.store(), claimsFor("you", 10), purchase.ClaimInFlight)
-		if len(proxy.keys) != 20 {
-			t.Errorf("the commands had %v keys", proxy.keys)
+		all(t, s, claimsFor("me", 2), purchase.ClaimNew)
+		probed := s.probed.Load()
+		all(t, s, claimsFor("me", 2), purchase.ClaimAgain)
+		if s.probed.Load() != probed {
+			t.Error("tried again although nothing had happened")
+		}
+		if err := h.client.ScriptFlush(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		all(t, s, claimsFor("me", 2), purchase.ClaimAgain)
+		if s.probed.Load() == probed || s.spread.Load() != spreadTogether {
+			t.Error("not tried again")
 		}
 	})
 }
 
-type crossSlot struct{}
-
-func (crossSlot) Error() string { return "CROSSSLOT Keys in request don't hash to the same slot" }
-func (crossSlot) RedisError()   {}
+// Calls of one script that differ in the number of their arguments go apart.
+func TestCommands(t *testing.T) {
+	calls := make([]call, 5)
+	for i := range calls {
+		calls[i] = call{renewScript, number(i), make([]any, 3-i%2)}
+	}
+	for most, want := range map[int]string{1: "[[0] [1] [2] [4]]", 2: "[[0 2] [1] [4]]", 64: "[[0 2 4] [1]]"} {
+		if got := fmt.Sprint(commands(calls, []int{0, 1, 2, 4}, most)); got != want {
+			t.Errorf("at most %d: %s, want %s", most, got, want)
+		}
+	}
+}
 
 // Where Redis is away nothing is learned from that.
 func TestProbeOfARedisThatIsAway(t *testing.T) {
@@ -221,6 +355,7 @@ func TestProbeOfARedisThatIsAway(t *testing.T) {
 			t.Errorf("it is taken for known: %d", got)
 		}
 		h.start()
+		s.probed.Store(1) // long ago
 		all(t, s, claimsFor("me", 2), purchase.ClaimNew)
 		if got := s.spread.Load(); got != spreadTogether {
 			t.Errorf("one server, and it is taken for %d", got)
