@@ -3,6 +3,7 @@ package due
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -211,26 +212,32 @@ func TestSourceAfterALoss(t *testing.T) {
 		"the cursor alone": func(r *rig) { _ = r.times.Reset(context.Background(), r.times.stream) },
 	}
 	for name, lose := range losses {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := newRig()
-				for range 5 {
-					r.stream.store(0)
-				}
-				r.run(t, func(d *worker.Delivery) { _ = d.Acker.Retry(context.Background(), 10*time.Second) })
-				time.Sleep(12 * time.Second)
-				synctest.Wait()
-				lose(r)
-				r.stream.store(0)
-				r.seen(time.Now())
-				time.Sleep(lease + every)
-				sequences, _ := r.seen(time.Now())
-				slices.Sort(sequences)
-				if got := slices.Compact(sequences); !slices.Equal(got, []uint64{1, 2, 3, 4, 5, 6}) {
-					t.Errorf("given out: %v", got)
-				}
+		// What is new shows it too: the cursor is not where it was left.
+		for _, news := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, something new: %t", name, news), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := newRig()
+					want := []uint64{1, 2, 3, 4, 5}
+					for range want {
+						r.stream.store(0)
+					}
+					r.run(t, func(d *worker.Delivery) { _ = d.Acker.Retry(context.Background(), 10*time.Second) })
+					time.Sleep(12 * time.Second)
+					synctest.Wait()
+					lose(r)
+					if news {
+						want = append(want, r.stream.store(0))
+					}
+					r.seen(time.Now())
+					time.Sleep(lease + every)
+					sequences, _ := r.seen(time.Now())
+					slices.Sort(sequences)
+					if got := slices.Compact(sequences); !slices.Equal(got, want) {
+						t.Errorf("given out: %v", got)
+					}
+				})
 			})
-		})
+		}
 	}
 }
 
