@@ -93,6 +93,6 @@ var mutants = []mutant{
 	one("a silence takes a hand-off out of the index", "internal/due/source.go", "\tcase !before:\n", "\tcase !before && first.After(now):\n", "./internal/due"),
 	one("Redis' loss of the index not noticed", "internal/due/source.go", "s.scan.next > 0 && (", "false && (", "./internal/due"),
 	one("the cursor of the index moves over a gap", "internal/due/index.go", " and tonumber(ARGV[2]) <= sequence then", " then", "./internal/due"),
-	one("the whole stream of hand-offs never read again", "internal/due/scan.go", "if !now.Before(s.sweepAt) {", "if false {", "./internal/due"),
+	one("the whole stream of hand-offs never read again", "internal/due/scan.go", "s.sweep, s.sweepAt = reader{}, time.Now().Add(sweepEvery)", "s.sweep, s.sweepAt = reader{}, time.Now().Add(1000*sweepEvery)", "./internal/due"),
 	one("another poller's progress taken for a lost end", "internal/due/scan.go", "if state, err = s.c.Stream.State(ctx); err != nil {", "if err != nil {", "./internal/due"),
 }
