@@ -91,6 +91,15 @@ func TestOpenCluster(t *testing.T) {
 			t.Errorf("claim %d: %v", i, a.Verdict)
 		}
 	}
+	// A client that takes the node for a single server is told of the slots.
+	plain := New(single, Config{})
+	for i := range claims {
+		claims[i].Owner = "you"
+	}
+	all(t, plain, claims, purchase.ClaimInFlight)
+	if plain.spread.Load() != spreadApart {
+		t.Error("a node of a cluster is taken for a single server")
+	}
 	if warning, err := s.CheckPolicy(t.Context()); warning != "" || err != nil {
 		t.Errorf("policy: %q, %v", warning, err)
 	}
