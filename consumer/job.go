@@ -200,14 +200,14 @@ func (j *job) repeat(work, stop context.Context) worker.Disposition {
 	}
 	// They lost it, or it is older than they remember. The purchase is taken up again
 	// under the same reference.
-	was := j.answer
+	was, start := j.answer, time.Now()
 	if j.answer, err = j.c.config.Claims.Reopen(work, j.hold.claim, was.State); err != nil {
 		return j.putBack(awayRetry, err)
 	}
 	if !j.answer.Verdict.Held() {
 		return worker.RetryAfter(max(busyRetry, j.answer.Wait))
 	}
-	j.hold.renew(time.Now().Add(j.c.config.Lease))
+	j.hold.renew(start.Add(j.c.config.Lease))
 	j.answer.Sent = true
 	j.answer.Attempts = max(j.answer.Attempts, was.Attempts)
 	if was.TransactionID != "" {

@@ -31,8 +31,8 @@ type reply struct {
 const mostKeys = 64
 
 // run makes all calls in one pipeline and returns what became of each, in their
-// order. Calls of one script on one key are made in their order; others may change
-// places. Scripts are named by their digest; a server that does not know them
+// order. Calls of one script on one key are made in their order, unless one has to be
+// made again; others may change places. Scripts are named by their digest; a server that does not know them
 // (NOSCRIPT: restarted, flushed, or a replica that took over) is given them, and
 // only what failed by that is sent again. So is, call by call, a command for many
 // that the server refuses, so that each gets an answer of its own.
@@ -55,7 +55,7 @@ func (s *Store) run(ctx context.Context, calls []call) []reply {
 			most = 1
 		}
 		if len(unknown) > 0 {
-			s.probed.Store(0) // it may be another server
+			s.forgetSpread() // it may be another server
 			if err := s.load(ctx); err != nil {
 				for _, i := range unknown {
 					replies[i].err = err

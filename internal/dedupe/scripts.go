@@ -121,9 +121,7 @@ if verdict == 'new' or verdict == 'again' or verdict == 'taken_over' then
     sent = 1
   end
   save(KEYS[1], sent, 'state', 'claimed', 'owner', ARGV[1], 'lease', ends(ARGV[3]), 'digest', ARGV[2])
-  if state ~= '' then
-    redis.call('PERSIST', KEYS[1])
-  end
+  redis.call('PERSIST', KEYS[1])
   digest = ''
 elseif digest == ARGV[2] then
   digest = ''

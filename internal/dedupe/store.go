@@ -82,7 +82,7 @@ type Store struct {
 	combined combine.Combiner[call, reply]
 	// Whether one server holds all records; see together.
 	spread atomic.Int32
-	probed atomic.Int64 // when that was last tried, in Unix nanoseconds; 0: not yet
+	probed atomic.Int64 // when that was last tried, in Unix nanoseconds; 0: it is to be
 }
 
 // New makes a store. It sends nothing: a Redis that is away shows at the first

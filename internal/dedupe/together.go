@@ -26,9 +26,8 @@ const (
 
 const (
 	probeAgain = time.Minute
-	// probeKeys all miss a server that holds half of the keys once in 2^64 tries, and
-	// one that holds a twentieth once in 27.
-	probeKeys = 64
+	// probeKeys all miss a server that holds a twentieth of the keys twice in a million tries.
+	probeKeys = 256
 	probeLife = 10 * time.Second // of the keys, where they are not taken away again
 )
 
@@ -49,10 +48,24 @@ func (s *Store) together(ctx context.Context) bool {
 		return false
 	}
 	before, now := s.probed.Load(), time.Now()
-	if (before == 0 || now.Sub(time.Unix(0, before)) > probeAgain) && s.probed.CompareAndSwap(before, now.UnixNano()) {
-		s.spread.Store(s.probe(ctx, client))
+	since := now.Sub(time.Unix(0, before)) // below 0 where the clock was set back
+	if (before == 0 || since < 0 || since > probeAgain) && s.probed.CompareAndSwap(before, now.UnixNano()) {
+		s.learn(s.probe(ctx, client))
 	}
 	return s.spread.Load() == spreadTogether
+}
+
+// learn keeps what was found, but for what was found apart once.
+func (s *Store) learn(found int32) {
+	for known := s.spread.Load(); known != spreadApart && !s.spread.CompareAndSwap(known, found); {
+		known = s.spread.Load()
+	}
+}
+
+// forgetSpread has it tried again, and nobody take it for known until then.
+func (s *Store) forgetSpread() {
+	s.spread.CompareAndSwap(spreadTogether, spreadUnknown)
+	s.probed.Store(0)
 }
 
 func (s *Store) probe(ctx context.Context, client *redis.Client) int32 {
@@ -72,6 +85,10 @@ func (s *Store) probe(ctx context.Context, client *redis.Client) int32 {
 	switch {
 	case err == nil && there == probeKeys:
 		return spreadTogether
+	case err == nil && there == 0:
+		// Several servers would have the first at least. The answer was lost and the
+		// question repeated, or the server has forgotten all.
+		return spreadUnknown
 	case err == nil, redis.HasErrorPrefix(err, "CROSSSLOT"), redis.HasErrorPrefix(err, "MOVED"):
 		return spreadApart
 	default:

@@ -95,8 +95,8 @@ func TestManyRecordsInACommand(t *testing.T) {
 		if got := proxy.keys; len(got) != 9 || got[0] != mostKeys || got[8] != 1 {
 			t.Errorf("the commands had %v keys", got)
 		}
-		if left, err := h.client.Keys(t.Context(), "test:claim::*").Result(); err != nil || len(left) > 0 {
-			t.Errorf("the probe left %d keys behind: %v", len(left), err)
+		if left, err := h.client.Keys(t.Context(), "*").Result(); err != nil || len(left) != 2*mostKeys+1 {
+			t.Errorf("%d keys, the probe's among them: %v", len(left), err)
 		}
 	})
 }
@@ -327,6 +327,180 @@ func TestProbedAgainWithoutScripts(t *testing.T) {
 		if s.probed.Load() == probed || s.spread.Load() != spreadTogether {
 			t.Error("not tried again")
 		}
+	})
+}
+
+// What was found apart stays so, also where somebody who began earlier found otherwise;
+// and nothing is taken for known while it is found out once more.
+func TestWhatIsKnownOfTheServers(t *testing.T) {
+	s := New(open(t, "redis://127.0.0.1:1"), Config{})
+	s.spread.Store(spreadTogether)
+	if s.together(t.Context()) || s.probed.Load() == 0 {
+		t.Error("it was not tried")
+	}
+	for _, c := range []struct{ known, found, want int32 }{
+		{spreadUnknown, spreadTogether, spreadTogether},
+		{spreadTogether, spreadUnknown, spreadUnknown},
+		{spreadTogether, spreadApart, spreadApart},
+		{spreadApart, spreadTogether, spreadApart},
+		{spreadApart, spreadUnknown, spreadApart},
+	} {
+		s.spread.Store(c.known)
+		s.learn(c.found)
+		if got := s.spread.Load(); got != c.want {
+			t.Errorf("known %d, found %d: %d, want %d", c.known, c.found, got, c.want)
+		}
+	}
+	for known, want := range map[int32]int32{spreadUnknown: spreadUnknown, spreadTogether: spreadUnknown, spreadApart: spreadApart} {
+		s.spread.Store(known)
+		s.probed.Store(1)
+		s.forgetSpread()
+		if got := s.spread.Load(); got != want || s.probed.Load() != 0 {
+			t.Errorf("%d forgotten: %d, want %d", known, got, want)
+		}
+	}
+}
+
+// A clock that was set back does not put the next try off.
+func TestProbedAfterTheClockWasSetBack(t *testing.T) {
+	conformance(t, func(t *testing.T, h *harness) {
+		s := h.store()
+		s.spread.Store(spreadTogether)
+		ahead := time.Now().Add(time.Hour).UnixNano()
+		s.probed.Store(ahead)
+		if !s.together(t.Context()) || s.probed.Load() == ahead {
+			t.Error("not tried again")
+		}
+	})
+}
+
+// The answer to the probe is lost: the client asks again, and the keys are gone.
+func TestProbeWithoutAnAnswer(t *testing.T) {
+	conformance(t, func(t *testing.T, h *harness) {
+		client, lose := deaf(t, h)
+		if err := client.Ping(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		client.AddHook(beforeEval(func() { lose.Store(true) }))
+		s := New(client, Config{Prefix: "test"})
+		if got := s.probe(t.Context(), client.(*redis.Client)); got != spreadUnknown || lose.Load() {
+			t.Errorf("a probe without an answer says %d", got)
+		}
+	})
+}
+
+// beforeEval is called before each script that is sent by itself.
+type beforeEval func()
+
+func (beforeEval) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (beforeEval) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (f beforeEval) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() == "eval" {
+			f()
+		}
+		return next(ctx, cmd)
+	}
+}
+
+// An error that the server gives to a read of the record is the caller's, and no record.
+func TestRecordsThatMayNotBeRead(t *testing.T) {
+	server := servertest.Redis(t)
+	control := open(t, server.URL())
+	s, claims := New(open(t, strings.Replace(server.URL(), "//", "//someone:word@", 1)), Config{Prefix: "test"}), claimsFor("me", 3)
+	if err := control.Do(t.Context(), "acl", "setuser", "someone", "on", ">word", "~*", "+@all").Err(); err != nil {
+		t.Fatal(err)
+	}
+	all(t, s, claims, purchase.ClaimNew)
+	if err := control.Do(t.Context(), "acl", "setuser", "someone", "-hmget").Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{1, 3} {
+		if held, err := s.Extend(t.Context(), claims[:n]); err == nil {
+			t.Errorf("%d at once: %v", n, held)
+		}
+		for _, c := range claims[:n] {
+			if held, err := s.MarkSent(t.Context(), c); err == nil || errors.Is(err, errAnswer) {
+				t.Errorf("%v, %v, want the server's refusal", held, err)
+			}
+		}
+	}
+}
+
+// Answers of another shape than the script's are nobody's answer.
+func TestAnswersOfAnotherShape(t *testing.T) {
+	for _, shape := range []any{"OK", []any{}, []any{int64(1)}, []any{int64(1), int64(1), int64(1)}} {
+		h := openEmbedded(t)
+		s, claims := h.store(), claimsFor("me", 2)
+		all(t, s, claims, purchase.ClaimNew)
+		h.client.AddHook(&onTheWay{to: func(_ context.Context, cmd redis.Cmder) error {
+			cmd.(*redis.Cmd).SetVal(shape)
+			return nil
+		}})
+		if held, err := s.Extend(t.Context(), claims); !errors.Is(err, errAnswer) {
+			t.Errorf("%v: %v, %v", shape, held, err)
+		}
+	}
+}
+
+// In one pipeline a command finds no scripts and another is refused: each call is made
+// again, and only those whose scripts cannot be loaded have no answer.
+func TestUnknownAndRefused(t *testing.T) {
+	for _, loads := range []bool{true, false} {
+		conformance(t, func(t *testing.T, h *harness) {
+			plain := open(t, h.url)
+			s, claims := h.store(), claimsFor("me", 4)
+			all(t, s, claims, purchase.ClaimNew)
+			first := true
+			h.client.AddHook(&onTheWay{to: func(ctx context.Context, cmd redis.Cmder) error {
+				switch {
+				case cmd.Name() == "script" && !loads:
+					cmd.SetErr(refusal("NOPERM no scripts"))
+				case cmd.Name() == "evalsha" && first && cmd.Args()[1] == renewScript.Hash():
+					cmd.SetErr(refusal("NOSCRIPT gone"))
+				case cmd.Name() == "evalsha" && first:
+					cmd.SetErr(refusal("ERR too many keys"))
+					first = false // the second command of the first pipeline
+				default:
+					return plain.Process(ctx, cmd)
+				}
+				return cmd.Err()
+			}})
+			calls := make([]call, len(claims))
+			for i, c := range claims {
+				calls[i] = call{renewScript, s.key(c.Key), []any{"me", 1000, "0"}}
+				if i >= 2 {
+					calls[i] = call{releaseScript, s.key(c.Key), []any{"me", 1, "1"}}
+				}
+			}
+			for i, r := range s.run(t.Context(), calls) {
+				if refused := !loads && i < 2; refused != (r.err != nil) || !refused && r.answer != int64(1) {
+					t.Errorf("scripts can be loaded %t, call %d: %v, %v", loads, i, r.answer, r.err)
+				}
+			}
+		})
+	}
+}
+
+// A lost answer to a command for many is asked for again, and nobody's claim stands in
+// its own way.
+func TestLostAnswerForMany(t *testing.T) {
+	conformance(t, func(t *testing.T, h *harness) {
+		client, lose := deaf(t, h)
+		s, claims := New(client, Config{Prefix: "test"}), claimsFor("me", 5)
+		all(t, s, claims[:2], purchase.ClaimNew)
+		lose.Store(true)
+		all(t, s, claims[2:], purchase.ClaimAgain)
+		if lose.Load() {
+			t.Fatal("nothing was lost")
+		}
+		for i := range claims {
+			claims[i].Owner = "you"
+		}
+		all(t, s, claims, purchase.ClaimInFlight)
 	})
 }
 
