@@ -48,7 +48,7 @@ func TestBench(t *testing.T) {
 	t.Setenv(asProgram, "1")
 	drawing := filepath.Join(t.TempDir(), "bench.svg")
 	stdout, stderr, code := runCommand(t, "bench", "--quick", "--vendstream", binary, "--purchases", "400",
-		"--in-flight", "8,64", "--light-for", "300ms", "--output", "json", "--plot", drawing)
+		"--in-flight", "8,64", "--light-for", "300ms", "--whole-result", "--output", "json", "--plot", drawing)
 	if code != lifecycle.Done {
 		t.Fatalf("code %d\n%s", code, stderr)
 	}
@@ -89,32 +89,6 @@ func TestBench(t *testing.T) {
 	svg, err := os.ReadFile(drawing)
 	if err != nil || !strings.HasPrefix(string(svg), "<svg") || strings.Count(string(svg), "<polyline") != 4 {
 		t.Errorf("%v, the plot is\n%s", err, svg)
-	}
-}
-
-// The bare loop publishes as much as vendstream does where that is asked for.
-func TestBenchWithWholeResults(t *testing.T) {
-	binary := buildVendstream(t)
-	t.Setenv(asProgram, "1")
-	allocations := func(flags ...string) float64 {
-		stdout, stderr, code := runCommand(t, append([]string{"bench", "--quick", "--vendstream", binary, "--light", "0", "--output", "json"}, flags...)...)
-		if code != lifecycle.Done {
-			t.Fatalf("code %d\n%s", code, stderr)
-		}
-		var records []benchRecord
-		if err := json.Unmarshal([]byte(stdout), &records); err != nil {
-			t.Fatalf("%v in\n%s", err, stdout)
-		}
-		for _, r := range records {
-			if r.Measure == "allocations" && r.Bare != nil {
-				return r.Bare.Median
-			}
-		}
-		return 0 // between two looks
-	}
-	answers, whole := allocations(), allocations("--whole-result")
-	if answers != 0 && whole != 0 && whole < answers+10 {
-		t.Errorf("%v objects for a purchase with whole results, %v without", whole, answers)
 	}
 }
 
